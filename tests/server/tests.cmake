@@ -1,0 +1,1 @@
+# One line per header with rules in it; the tree mirrors server/.
