@@ -28,16 +28,16 @@ enum class Outcome : std::uint8_t { complete = 0, partial = 1, probe = 2, refuse
 struct TransferEnded {
   std::int64_t started_at = 0;  // unix seconds
   std::int64_t ended_at = 0;
-  std::uint64_t first = 0;      // the half-open span of the file that was asked for
+  std::uint64_t first = 0;  // the half-open span of the file that was asked for
   std::uint64_t last = 0;
   std::uint64_t bytes_sent = 0;  // body bytes that left, acknowledged or not
   std::uint64_t file_size = 0;
-  std::uint64_t version = 0;    // equal for transfers of the same version of the same path
-  std::uint32_t copies = 0;     // copies that it completed
+  std::uint64_t version = 0;  // equal for transfers of the same version of the same path
+  std::uint32_t copies = 0;   // copies that it completed
   Outcome outcome = Outcome::partial;
-  bool whole = false;           // the whole file was asked for, without a range
-  std::string client_ip;        // as configured: full, truncated, or empty
-  std::string user_agent;       // at most 256 bytes
+  bool whole = false;      // the whole file was asked for, without a range
+  std::string client_ip;   // as configured: full, truncated, or empty
+  std::string user_agent;  // at most 256 bytes
 };
 
 // The shop's row is blocked for a new reason, or no more (the column tg_link.blocked).
