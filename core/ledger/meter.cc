@@ -331,6 +331,14 @@ void Meters::open(VersionKey version, std::uint64_t size, const Flight& flight) 
   next_flight_ = std::max(next_flight_, f.id + 1);
 }
 
+void Meters::deliver_unleased(VersionKey version, std::uint64_t size, Span acked,
+                              std::uint64_t left, bool completed) {
+  Meter& m = meter(version, size);
+  m.traffic += acked.bytes() + left;
+  m.cover(acked);
+  if (size == 0 && completed) m.copies += 1;
+}
+
 void Meters::grant(std::uint32_t flight, std::uint64_t upto) {
   if (Flight* f = find(flight)) f->upto = std::max(f->upto, upto);
 }

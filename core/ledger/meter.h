@@ -62,6 +62,7 @@ struct Meter {
   std::uint64_t traffic = 0;    // bytes that left
   std::uint64_t tail = 0;       // of these, bytes that left when no copy was left
   std::uint64_t doubt = 0;      // of these, bytes that crashes left in doubt
+  std::uint32_t reset_gen = 0;  // of a detached meter: the generation that it counted in
   bool detached = false;        // from before a reset: only transfers admitted then still use it
   friend bool operator==(const Meter&, const Meter&) = default;
 };
@@ -120,6 +121,8 @@ class Meters {
   Meter& meter(VersionKey version, std::uint64_t size);
   void open(VersionKey version, std::uint64_t size, const Flight& flight);
   void grant(std::uint32_t flight, std::uint64_t upto);
+  void deliver_unleased(VersionKey version, std::uint64_t size, Span acked, std::uint64_t left,
+                        bool completed);
   void restore(Meter meter) { meters_.push_back(std::make_unique<Meter>(std::move(meter))); }
 
   [[nodiscard]] Flight* find(std::uint32_t flight);

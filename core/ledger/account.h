@@ -1,0 +1,130 @@
+// One link in the ledger: who it is, what was signed, what the shop says, its meters, and what of
+// all that the journal and the shop have yet to be told.
+//
+// Every change goes through here and leaves records and events in `Entries`; replaying the records
+// on a fresh Account gives the same Account. Pure: not thread-safe, owned by the shard that holds
+// it.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "core/ledger/meter.h"
+#include "core/ledger/record.h"
+
+namespace tallygate::ledger {
+
+// What is asked before the first byte of an answer leaves.
+struct AdmitRequest {
+  std::string_view link_id;
+  std::string_view parent_id;              // folder links: whose row holds state and expiry
+  std::string_view path;                   // decoded
+  Limit signed_limit;                      // the URL's `n`; nullopt: unlimited
+  std::optional<std::int64_t> expires_at;  // the URL's `e`
+  shop::Word word;  // in force: the link's own row combined with its folder's
+  VersionKey version;
+  std::uint64_t size = 0;
+  std::span<const Span> ranges;    // disjoint, within `size`; at most kFlightsMax
+  std::uint64_t window_bytes = 0;  // length of the first lease
+};
+
+struct Admitted {
+  std::uint32_t first_flight = 0;  // ids are consecutive, one for each range
+  std::uint64_t upto = 0;          // bytes of the first range before it are leased
+  bool counted = false;            // the link has a limit: no byte leaves before this is durable
+};
+
+enum class LeaseAnswer : std::uint8_t {
+  refused,  // the traffic that the limit pays for is used up: end the transfer
+  granted,  // once it is durable
+  free,     // the link is unlimited: at once
+};
+
+// What an operator or the shop is shown.
+struct AccountView {
+  Identity identity;
+  Signed signed_terms;
+  Spoken spoken;
+  Limit limit;  // of this edge: the shop's word or as signed, less what other edges delivered
+  std::uint64_t counted = 0;
+  std::uint64_t copies = 0;
+  std::uint64_t traffic_bytes = 0;
+  std::size_t in_flight = 0;
+  Blocked blocked = Blocked::none;
+  bool unfinished_copy = false;
+};
+
+class Account {
+ public:
+  explicit Account(std::uint32_t waste_permille) : meters_(waste_permille) {}
+  Account(const Account&) = delete;
+  Account& operator=(const Account&) = delete;
+
+  // -- a download
+  [[nodiscard]] Result<Admitted, Refusal> admit(const AdmitRequest& request, Entries& out);
+  // What `admit` would say to a whole GET, reserving nothing. For HEAD.
+  [[nodiscard]] std::optional<Refusal> peek(const AdmitRequest& request);
+  [[nodiscard]] LeaseAnswer lease(std::uint32_t flight, std::uint64_t upto, Entries& out);
+  // Both return the copies that this completed.
+  std::uint32_t settle(std::uint32_t flight, std::uint64_t acked, Entries& out);
+  std::uint32_t close(std::uint32_t flight, std::uint64_t acked, std::uint64_t left, bool completed,
+                      Entries& out);
+  void ended(TransferEnded transfer, Entries& out);
+
+  // -- the shop
+  // `own`: what the link's own row says; `in_force`: that, combined with its folder's.
+  void hear(const shop::Word& own, const shop::Word& in_force, Entries& out);
+  // The row is there, as its creation was acknowledged: if it is gone later, that is a revocation.
+  void row_acknowledged(Entries& out);
+  // There is no row (any more). True if that revokes the link.
+  bool row_gone(Entries& out);
+
+  // -- recovery
+  // Applies a change as it was journalled. False: it makes no sense here; the account is unusable.
+  [[nodiscard]] bool replay(const Change& what, Entries& out);
+  // The whole account: a `Standing`, then an `Opened` for each flight.
+  void snapshot(Entries& out) const;
+
+  [[nodiscard]] AccountView view() const;
+  [[nodiscard]] const Identity& identity() const { return identity_; }
+  [[nodiscard]] const Spoken& spoken() const { return spoken_; }
+  [[nodiscard]] const Signed& signed_terms() const { return signed_; }
+  [[nodiscard]] std::size_t in_flight() const { return meters_.flights(); }
+  // Takes its name; for an account that no record has introduced yet.
+  void introduce(std::string_view link_id, std::string_view parent_id, Entries& out);
+
+ private:
+  [[nodiscard]] LinkKey key() const { return link_key(identity_.id); }
+  void note_signed(const AdmitRequest& request, Entries& out);
+  void use_limit(const shop::Word& in_force, Entries& out);
+  void adopt_flights(Entries& out);
+  void take_word(const Spoken& spoken);
+  std::uint32_t deliver(std::uint32_t flight, std::uint64_t acked, Entries& out);
+  std::uint32_t end(std::uint32_t flight, std::uint64_t acked, std::uint64_t left, bool completed,
+                    Entries& out);
+  void count_detached(std::uint32_t reset_gen, std::uint32_t copies, Entries& out);
+  void report(Entries& out);
+  [[nodiscard]] Blocked blocked_now() const;
+  bool apply(const Identity& change, Entries& out);
+  bool apply(const Signed& change, Entries& out);
+  bool apply(const Spoken& change, Entries& out);
+  bool apply(const LimitSet& change, Entries& out);
+  bool apply(const Opened& change, Entries& out);
+  bool apply(const Leased& change, Entries& out);
+  bool apply(const Settled& change, Entries& out);
+  bool apply(const Closed& change, Entries& out);
+  bool apply(const Delivered& change, Entries& out);
+  bool apply(const TransferEnded& change, Entries& out);
+  bool apply(const Crashed& change, Entries& out);
+  bool apply(const Standing& change, Entries& out);
+
+  Identity identity_;
+  Signed signed_;
+  Spoken spoken_;
+  Meters meters_;
+  std::uint64_t reported_ = 0;       // copies that the shop has been told of, in this generation
+  Blocked blocked_ = Blocked::none;  // as the shop has been told
+};
+
+}  // namespace tallygate::ledger

@@ -1,0 +1,118 @@
+// The records of the journal: every change of a link's meters, as it was decided.
+//
+// A record says what happened, not what was asked, so that replaying needs no rule and no clock.
+// README.md in this folder gives the bytes. Values only; callable from any thread.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/ledger/event.h"
+#include "core/ledger/meter.h"
+#include "core/shop/word.h"
+
+namespace tallygate::ledger {
+
+// XXH3-128 of a link's id: the key of the table of links.
+struct LinkKey {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  friend bool operator==(const LinkKey&, const LinkKey&) = default;
+};
+[[nodiscard]] LinkKey link_key(std::string_view link_id) noexcept;
+
+// Who a link is. `used` becomes true with the first admission.
+struct Identity {
+  std::string id;
+  std::string parent_id;
+  std::string path;
+  bool used = false;
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+// What genuine URLs of the link have carried so far.
+struct Signed {
+  bool seen = false;                       // any at all
+  Limit limit;                             // the largest `n`; nullopt: one was unlimited
+  std::optional<std::int64_t> expires_at;  // the latest `e`
+  friend bool operator==(const Signed&, const Signed&) = default;
+};
+// What the shop says. A row whose creation was acknowledged and that is gone is revoked.
+struct Spoken {
+  bool row_known = false;
+  shop::Word word;
+  friend bool operator==(const Spoken&, const Spoken&) = default;
+};
+struct LimitSet {
+  Limit limit;
+};
+struct Opened {
+  VersionKey version;
+  std::uint64_t size = 0;
+  std::uint32_t flight = 0;
+  std::uint64_t first = 0;
+  std::uint64_t upto = 0;
+  std::uint64_t last = 0;
+  bool late = false;
+};
+struct Leased {
+  std::uint32_t flight = 0;
+  std::uint64_t upto = 0;
+};
+struct Settled {
+  std::uint32_t flight = 0;
+  std::uint64_t acked = 0;
+};
+struct Closed {
+  std::uint32_t flight = 0;
+  std::uint64_t acked = 0;
+  std::uint64_t left = 0;
+  bool completed = false;
+};
+// Settled bytes of a transfer that has no lease in the journal: its link is unlimited.
+struct Delivered {
+  VersionKey version;
+  std::uint64_t size = 0;
+  std::uint64_t first = 0;
+  std::uint64_t acked = 0;
+  std::uint64_t left = 0;
+  bool completed = false;
+};
+// The process had died before this point: everything leased is in doubt.
+struct Crashed {};
+// A whole link, at the head of a journal file. Flights follow as `Opened`.
+struct Standing {
+  Identity identity;
+  Signed signed_terms;
+  Spoken spoken;
+  Limit limit;
+  std::uint64_t reported = 0;
+  Blocked blocked = Blocked::none;
+  std::vector<Meter> meters;
+};
+
+using Change = std::variant<Identity, Signed, Spoken, LimitSet, Opened, Leased, Settled, Closed,
+                            Delivered, TransferEnded, Crashed, Standing>;
+struct Record {
+  LinkKey link;
+  Change what;
+};
+
+// Records on their way to the journal, and the events that they cause.
+struct Entries {
+  std::string bytes;
+  std::uint32_t records = 0;
+  std::vector<Event> events;  // Event::seq counts from the first record of these entries
+  [[nodiscard]] bool empty() const { return records == 0; }
+};
+
+// Appends the encoded record. Cost: its size.
+void append(Entries& entries, const Record& record);
+
+// Takes the first record off `bytes`; nullopt: the bytes are not a record (`bytes` is unchanged).
+// Lengths are checked before anything is allocated.
+[[nodiscard]] std::optional<Record> take_record(std::string_view& bytes);
+
+}  // namespace tallygate::ledger
