@@ -1,0 +1,75 @@
+#include "core/config/combination.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "core/config/duration.h"
+
+namespace tallygate::config {
+namespace {
+
+// `path` is `folder` or below it.
+bool is_within(std::string_view path, std::string_view folder) {
+  const auto normal = [](std::string_view text) {
+    auto out = std::filesystem::path(text).lexically_normal();
+    return out.has_filename() ? out : out.parent_path();  // "/srv/" is "/srv"
+  };
+  const auto inner = normal(path);
+  const auto outer = normal(folder);
+  const auto [end_of_outer, rest] =
+      std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+  return end_of_outer == outer.end();
+}
+
+std::string_view sqlite_path(std::string_view url) {
+  constexpr std::string_view kScheme = "sqlite:";
+  return url.starts_with(kScheme) ? url.substr(kScheme.size()) : std::string_view();
+}
+
+// What lies below the root can be sold: a folder link would hand out keys or counts.
+void check_secrets(const Settings& settings, std::vector<Clash>& clashes) {
+  struct Secret {
+    std::string_view name;
+    std::string_view path;
+  };
+  const std::array secrets{
+      Secret{"links.keyring", settings.links.keyring},
+      Secret{"ledger.dir", settings.ledger.dir},
+      Secret{"admin.token_file", settings.admin.token_file},
+      Secret{"tls.key", settings.tls.key},
+      Secret{"shop.url", sqlite_path(settings.shop.url)},
+      Secret{"shop.password_file", settings.shop.password_file},
+      Secret{"log.access", settings.log.access},
+  };
+  if (settings.content.root.empty()) return;
+  for (const auto& secret : secrets) {
+    if (!secret.path.starts_with('/') || !is_within(secret.path, settings.content.root)) continue;
+    clashes.push_back({secret.name, Wrong{"lies below content.root, from where files are served; "
+                                          "put it elsewhere"}});
+  }
+}
+
+}  // namespace
+
+std::vector<Clash> find_clashes(const Settings& settings) {
+  std::vector<Clash> clashes;
+  if (settings.links.authority == Authority::shop && settings.shop.url.empty()) {
+    clashes.push_back(
+        {"links.authority", Wrong{"is \"shop\", but there is no [shop] with an url to ask"}});
+  }
+  if (settings.metering.keep_expired < settings.links.resume_grace) {
+    clashes.push_back(
+        {"metering.keep_expired",
+         Wrong{fmt::format("is {}, less than links.resume_grace ({}): a link that may still be "
+                           "resumed would lose its counts",
+                           format_duration(settings.metering.keep_expired),
+                           format_duration(settings.links.resume_grace))}});
+  }
+  check_secrets(settings, clashes);
+  return clashes;
+}
+
+}  // namespace tallygate::config

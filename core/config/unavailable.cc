@@ -1,0 +1,50 @@
+#include "core/config/unavailable.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace tallygate::config {
+namespace {
+
+bool other_than_sqlite(const Settings& settings) {
+  return !settings.shop.url.empty() && !settings.shop.url.starts_with("sqlite:");
+}
+
+// clang-format off
+constexpr std::array kUnavailable{
+    Unavailable{"tls", "", "let a proxy in front speak TLS"},
+    Unavailable{"server.trusted_proxies", "", "leave it empty: a proxy counts as the client"},
+    Unavailable{"admin.listen", "", "use admin.socket"},
+    Unavailable{"admin.token_file", "", "use admin.socket, which its permissions protect"},
+    Unavailable{"shop.url", "postgresql:// and mysql://", "use sqlite:", other_than_sqlite},
+    Unavailable{"shop.password_file", "", "an SQLite database has no password"},
+    Unavailable{"shop.schema", "woocommerce, prestashop and magento", "use \"tallygate\""},
+    Unavailable{"shop.table_prefix", "", "tallygate's own tables are named tg_…"},
+    Unavailable{"log.format", "combined", "use \"json\""},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Unavailable> unavailable() {
+  return kUnavailable;
+}
+
+const Unavailable* find_unavailable(std::string_view name) {
+  const auto found = std::find_if(kUnavailable.begin(), kUnavailable.end(),
+                                  [&](const Unavailable& entry) { return entry.name == name; });
+  return found == kUnavailable.end() ? nullptr : &*found;
+}
+
+std::string refusal(const Unavailable& entry) {
+  if (entry.values.empty()) {
+    return fmt::format("is not available in this version; {}", entry.instead);
+  }
+  return fmt::format("{} {} not available in this version; {}", entry.values,
+                     entry.values.find(" and ") == std::string_view::npos ? "is" : "are",
+                     entry.instead);
+}
+
+}  // namespace tallygate::config

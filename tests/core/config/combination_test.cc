@@ -1,0 +1,76 @@
+#include "core/config/combination.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tallygate::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+Settings good() {
+  Settings settings;
+  settings.content.root = "/srv/downloads";
+  settings.links.keyring = "/etc/tallygate/keyring.toml";
+  return settings;
+}
+
+std::vector<std::string_view> clashing(const Settings& settings) {
+  std::vector<std::string_view> names;
+  for (const auto& clash : find_clashes(settings)) names.push_back(clash.name);
+  return names;
+}
+
+TEST(Combination, OfDefaultsIsFine) {
+  EXPECT_THAT(clashing(good()), testing::IsEmpty());
+}
+
+TEST(Combination, OfTheShopsAuthorityNeedsAShop) {
+  auto settings = good();
+  settings.links.authority = Authority::shop;
+  EXPECT_THAT(clashing(settings), testing::ElementsAre("links.authority"));
+  settings.shop.url = "sqlite:/var/lib/shop.db";
+  EXPECT_THAT(clashing(settings), testing::IsEmpty());
+}
+
+TEST(Combination, KeepsCountsAsLongAsALinkMayBeResumed) {
+  auto settings = good();
+  settings.metering.keep_expired = 24h;
+  settings.links.resume_grace = 24h;
+  EXPECT_THAT(clashing(settings), testing::IsEmpty());
+  settings.links.resume_grace += 1ms;
+  EXPECT_THAT(clashing(settings), testing::ElementsAre("metering.keep_expired"));
+}
+
+TEST(Combination, KeepsSecretsOutOfTheRoot) {
+  struct {
+    const char* root;
+    const char* keyring;
+    bool within;
+  } const cases[] = {
+      {"/srv", "/srv/keyring.toml", true},        {"/srv/", "/srv/keyring.toml", true},
+      {"/srv", "/srv/a/b/keyring.toml", true},    {"/srv", "//srv//keyring.toml", true},
+      {"/srv", "/etc/../srv/keyring.toml", true}, {"/srv/a/..", "/srv/keyring.toml", true},
+      {"/", "/etc/keyring.toml", true},           {"/srv", "/srvx/keyring.toml", false},
+      {"/srv/files", "/srv/keyring.toml", false}, {"/srv", "/srv/../keyring.toml", false},
+  };
+  for (const auto& c : cases) {
+    auto settings = good();
+    settings.content.root = c.root;
+    settings.links.keyring = c.keyring;
+    const auto names = clashing(settings);
+    EXPECT_EQ(std::count(names.begin(), names.end(), "links.keyring"), c.within ? 1 : 0)
+        << c.root << " " << c.keyring;
+  }
+}
+
+TEST(Combination, KeepsLedgerShopAndLogOutOfTheRootToo) {
+  auto settings = good();
+  settings.ledger.dir = "/srv/downloads";
+  settings.shop.url = "sqlite:/srv/downloads/shop.db";
+  settings.log.access = "/srv/downloads/access.log";
+  EXPECT_THAT(clashing(settings), testing::ElementsAre("ledger.dir", "shop.url", "log.access"));
+}
+
+}  // namespace
+}  // namespace tallygate::config

@@ -1,0 +1,48 @@
+// Settings files for tests: everything required, and one line of the test's own.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/config/declarations.h"
+#include "core/config/parse.h"
+#include "core/config/unavailable.h"
+
+namespace tallygate::config {
+
+// A file with what all available tables require (with its example value) and, below [table],
+// `line`, which takes the place of a required setting named `key`.
+inline std::string file_with(std::string_view table, std::string_view line,
+                             std::string_view key = {}) {
+  std::string out;
+  for (const auto& declared : tables()) {
+    const bool its_own = declared.name == table;
+    if (!its_own && find_unavailable(declared.name) != nullptr) continue;
+    out += "[" + std::string(declared.name) + "]\n";
+    for (const auto& setting : declarations()) {
+      if (setting.table != declared.name || setting.presence != Presence::required) continue;
+      if (its_own && setting.key == key) continue;
+      out += std::string(setting.key) + " = " + example_text(setting.rule) + "\n";
+    }
+    if (its_own) out += std::string(line) + "\n";
+  }
+  return out;
+}
+
+inline std::string file_with(const Declaration& setting, std::string_view value) {
+  return file_with(setting.table, std::string(setting.key) + " = " + std::string(value),
+                   setting.key);
+}
+
+// The messages, without those that say that something is not available in this version.
+inline std::vector<std::string> messages(const Parsed& parsed) {
+  std::vector<std::string> out;
+  for (const auto& mistake : parsed.mistakes) {
+    if (mistake.message.find("not available in this version") == std::string::npos) {
+      out.push_back(mistake.message);
+    }
+  }
+  return out;
+}
+
+}  // namespace tallygate::config
