@@ -1,0 +1,321 @@
+#include "core/link/keyring_file.h"
+
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+
+#include <toml++/toml.h>
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <limits>
+#include <numeric>
+
+#include "core/link/base64url.h"
+#include "core/link/path.h"
+#include "core/link/text.h"
+
+namespace tallygate::link {
+namespace {
+
+constexpr std::array<std::string_view, 6> kEntryKeys = {"id",    "secret",    "use",
+                                                        "scope", "not_after", "ids"};
+
+std::uint32_t line_of(const toml::node& node) {
+  return node.source().begin.line;
+}
+
+// A secret's bytes: wiped when they go out of scope.
+class SecretBytes {
+ public:
+  explicit SecretBytes(std::size_t size) : bytes_(size) {}
+  SecretBytes(const SecretBytes&) = delete;
+  SecretBytes& operator=(const SecretBytes&) = delete;
+  ~SecretBytes() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
+  [[nodiscard]] std::vector<std::uint8_t>& bytes() { return bytes_; }
+
+ private:
+  std::vector<std::uint8_t> bytes_;
+};
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    auto diagonal = row[0]++;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const auto replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
+    }
+  }
+  return row.back();
+}
+
+std::string_view nearest_entry_key(std::string_view unknown) {
+  return *std::min_element(kEntryKeys.begin(), kEntryKeys.end(), [&](auto a, auto b) {
+    return edit_distance(unknown, a) < edit_distance(unknown, b);
+  });
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+bool decode_hex(std::string_view text, std::vector<std::uint8_t>& bytes) {
+  if (text.size() % 2 != 0) return false;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const int high = hex_digit(text[2 * i]);
+    const int low = hex_digit(text[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    bytes[i] = static_cast<std::uint8_t>(high << 4 | low);
+  }
+  return true;
+}
+
+// Either alphabet, with padding or without: keys come from many tools.
+bool decode_base64(std::string text, std::vector<std::uint8_t>& bytes) {
+  std::replace(text.begin(), text.end(), '+', '-');
+  std::replace(text.begin(), text.end(), '/', '_');
+  const bool decoded = decode_base64url(text, bytes) == bytes.size();
+  OPENSSL_cleanse(text.data(), text.size());
+  return decoded;
+}
+
+std::optional<std::int64_t> unix_seconds(const toml::date_time& at) {
+  using namespace std::chrono;
+  const sys_days day{year{at.date.year} / month{at.date.month} / at.date.day};
+  const auto offset = minutes{at.offset ? at.offset->minutes : 0};
+  const auto time =
+      day + hours{at.time.hour} + minutes{at.time.minute} + seconds{at.time.second} - offset;
+  return time.time_since_epoch().count();
+}
+
+// Reads the entries; every mistake is noted and reading goes on. Values are not repeated in the
+// messages: what stands in the wrong place may be a secret.
+class EntryReader {
+ public:
+  std::vector<Key> keys;
+  std::vector<KeyringMistake> mistakes;
+
+  void read(toml::table& entry) {
+    const auto mistakes_before = mistakes.size();
+    for (auto&& [name, node] : entry) {
+      if (std::find(kEntryKeys.begin(), kEntryKeys.end(), name.str()) == kEntryKeys.end()) {
+        report(node, fmt::format("unknown key '{}': did you mean '{}'?", name.str(),
+                                 nearest_entry_key(name.str())));
+      }
+    }
+    const auto id = read_id(entry);
+    const auto hmac = read_secret(entry);
+    const auto use = read_use(entry);
+    auto scope = read_scope(entry);
+    const auto not_after = read_not_after(entry);
+    auto ids = read_ids(entry);
+    if (mistakes.size() == mistakes_before) {
+      keys.push_back({KeyId(*id), *hmac, use, std::move(scope), std::move(ids), not_after});
+    }
+  }
+
+  void report(std::uint32_t line, std::string message) {
+    mistakes.push_back({line, std::move(message)});
+  }
+  void report(const toml::node& node, std::string message) {
+    report(line_of(node), std::move(message));
+  }
+
+ private:
+  std::vector<std::pair<std::string, std::uint32_t>> seen_ids_;
+
+  std::string* read_string(toml::table& entry, std::string_view name) {
+    auto* const node = entry.get(name);
+    if (node == nullptr) return nullptr;
+    auto* const text = node->as_string();
+    if (text == nullptr) report(*node, fmt::format("{} must be a string", name));
+    return text == nullptr ? nullptr : &text->get();
+  }
+
+  std::optional<std::string> read_id(toml::table& entry) {
+    if (!entry.contains("id")) {
+      report(entry, "the key has no id");
+      return std::nullopt;
+    }
+    const auto* const id = read_string(entry, "id");
+    if (id == nullptr) return std::nullopt;
+    const auto line = line_of(*entry.get("id"));
+    if (!is_key_id(*id)) {
+      report(line, fmt::format("id must be 1 to {} of A-Z a-z 0-9 _ -", kKeyIdBytesMax));
+      return std::nullopt;
+    }
+    const auto twin = std::find_if(seen_ids_.begin(), seen_ids_.end(),
+                                   [&](const auto& seen) { return seen.first == *id; });
+    if (twin != seen_ids_.end()) {
+      report(line, fmt::format("id '{}' is already that of the key in line {}", *id, twin->second));
+    }
+    seen_ids_.emplace_back(*id, line);
+    return *id;
+  }
+
+  std::optional<HmacSha256> read_secret(toml::table& entry) {
+    if (!entry.contains("secret")) {
+      report(entry, "the key has no secret");
+      return std::nullopt;
+    }
+    auto* const text = read_string(entry, "secret");
+    if (text == nullptr) return std::nullopt;
+    const auto line = line_of(*entry.get("secret"));
+    auto hmac = make_hmac(*text, line);
+    OPENSSL_cleanse(text->data(), text->size());
+    return hmac;
+  }
+
+  std::optional<HmacSha256> make_hmac(std::string_view text, std::uint32_t line) {
+    const auto colon = text.find(':');
+    const auto form = text.substr(0, colon);
+    if (colon == std::string_view::npos || (form != "hex" && form != "base64" && form != "raw")) {
+      report(line, "secret must begin with hex:, base64: or raw:");
+      return std::nullopt;
+    }
+    auto value = text.substr(colon + 1);
+    if (form == "base64") {
+      for (int i = 0; i < 2 && value.ends_with('='); ++i) value.remove_suffix(1);
+    }
+    SecretBytes secret(form == "hex"      ? value.size() / 2
+                       : form == "base64" ? base64url_decoded_size(value.size())
+                                          : value.size());
+    if (form == "raw") {
+      std::copy(value.begin(), value.end(), secret.bytes().begin());
+    } else if (form == "hex" ? !decode_hex(value, secret.bytes())
+                             : !decode_base64(std::string(value), secret.bytes())) {
+      report(line, fmt::format("secret is not valid {}", form));
+      return std::nullopt;
+    }
+    if (secret.bytes().size() < kSecretBytesMin) {
+      report(line, fmt::format("secret has {} bytes; at least {} are needed", secret.bytes().size(),
+                               kSecretBytesMin));
+      return std::nullopt;
+    }
+    return HmacSha256(secret.bytes());
+  }
+
+  Key::Use read_use(toml::table& entry) {
+    const auto* const use = read_string(entry, "use");
+    if (use == nullptr || *use == "sign") return Key::Use::sign;
+    if (*use != "verify") {
+      report(*entry.get("use"), "use must be \"sign\" or \"verify\"");
+    }
+    return Key::Use::verify;
+  }
+
+  std::string read_scope(toml::table& entry) {
+    const auto* const scope = read_string(entry, "scope");
+    if (scope == nullptr) return "/";
+    const auto& node = *entry.get("scope");
+    if (!scope->starts_with('/') || !scope->ends_with('/')) {
+      report(node, "scope must begin and end with '/'");
+    } else if (*scope != "/") {
+      // Without its last slash it is a path, and must be one that a link can have.
+      if (const auto fault = find_path_fault(std::string_view(*scope).substr(0, scope->size() - 1)))
+        report(node, fmt::format("scope: {}", describe(*fault)));
+    }
+    return *scope;
+  }
+
+  std::optional<std::int64_t> read_not_after(toml::table& entry) {
+    const auto* const node = entry.get("not_after");
+    if (node == nullptr) return std::nullopt;
+    if (const auto* const seconds = node->as_integer()) return seconds->get();
+    if (const auto* const at = node->as_date_time()) return unix_seconds(at->get());
+    if (const auto* const day = node->as_date()) return unix_seconds({day->get(), toml::time{}});
+    report(*node, "not_after must be a date-time such as 2027-01-01T00:00:00Z, or unix seconds");
+    return std::nullopt;
+  }
+
+  std::string read_ids(toml::table& entry) {
+    const auto* const ids = read_string(entry, "ids");
+    if (ids == nullptr) return {};
+    if (!is_link_id(*ids)) {
+      report(*entry.get("ids"),
+             fmt::format("ids must be 1 to {} of A-Z a-z 0-9 _ -", kLinkIdBytesMax));
+    }
+    return *ids;
+  }
+};
+
+// The parser's words may repeat what it read: not where that is a secret.
+std::string describe(const toml::parse_error& error, std::string_view text) {
+  for (auto line = error.source().begin.line; line > 1 && !text.empty(); --line) {
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  }
+  if (text.substr(0, text.find('\n')).find("secret") == std::string_view::npos) {
+    return std::string(error.description());
+  }
+  return "this is not valid TOML; a secret stands in quotes, on one line";
+}
+
+void read_entries(toml::table& file, EntryReader& reader) {
+  for (auto&& [name, node] : file) {
+    if (name.str() != "key") {
+      reader.report(
+          node, fmt::format("unknown key '{}': a keyring is made of [[key]] tables", name.str()));
+      continue;
+    }
+    auto* const entries = node.as_array();
+    if (entries == nullptr) {
+      reader.report(node, "a key is written [[key]], with two brackets on each side");
+      continue;
+    }
+    for (auto& entry : *entries) {
+      if (auto* const table = entry.as_table()) {
+        reader.read(*table);
+      } else {
+        reader.report(entry, "a key is written [[key]], followed by id and secret");
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Result<Keyring, std::vector<KeyringMistake>> parse_keyring(std::string_view text) {
+  EntryReader reader;
+  try {
+    auto file = toml::parse(text);
+    read_entries(file, reader);
+  } catch (const toml::parse_error& error) {
+    reader.report(error.source().begin.line, describe(error, text));
+  }
+  if (!reader.mistakes.empty()) {
+    std::stable_sort(reader.mistakes.begin(), reader.mistakes.end(),
+                     [](const auto& a, const auto& b) { return a.line < b.line; });
+    return std::move(reader.mistakes);
+  }
+  if (reader.keys.empty()) {
+    return std::vector<KeyringMistake>{{0, "the keyring has no key: a key is written [[key]]"}};
+  }
+  return Keyring(std::move(reader.keys));
+}
+
+std::optional<std::string> find_keyring_mode_error(unsigned mode) {
+  const auto permissions = mode & 07777U;
+  if ((permissions & 0006U) != 0) {
+    return fmt::format("others can {} it (mode {:04o}): chmod o-rwx",
+                       (permissions & 0004U) != 0 ? "read" : "write", permissions);
+  }
+  if ((permissions & 0020U) != 0) {
+    return fmt::format("its group can write it (mode {:04o}): chmod g-w", permissions);
+  }
+  return std::nullopt;
+}
+
+std::string format_keyring_entry(std::string_view id, std::span<const std::uint8_t, 32> secret) {
+  TALLYGATE_ASSERT(is_key_id(id));
+  std::string entry = fmt::format("[[key]]\nid = \"{}\"\nsecret = \"hex:", id);
+  for (const auto byte : secret) fmt::format_to(std::back_inserter(entry), "{:02x}", byte);
+  entry += "\"\nuse = \"sign\"\n\n";
+  return entry;
+}
+
+}  // namespace tallygate::link
