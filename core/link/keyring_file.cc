@@ -10,9 +10,8 @@
 #include <limits>
 #include <numeric>
 
-#include "core/link/base64url.h"
 #include "core/link/path.h"
-#include "core/link/text.h"
+#include "core/link/secret.h"
 
 namespace tallygate::link {
 namespace {
@@ -23,19 +22,6 @@ constexpr std::array<std::string_view, 6> kEntryKeys = {"id",    "secret",    "u
 std::uint32_t line_of(const toml::node& node) {
   return node.source().begin.line;
 }
-
-// A secret's bytes: wiped when they go out of scope.
-class SecretBytes {
- public:
-  explicit SecretBytes(std::size_t size) : bytes_(size) {}
-  SecretBytes(const SecretBytes&) = delete;
-  SecretBytes& operator=(const SecretBytes&) = delete;
-  ~SecretBytes() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
-  [[nodiscard]] std::vector<std::uint8_t>& bytes() { return bytes_; }
-
- private:
-  std::vector<std::uint8_t> bytes_;
-};
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -55,33 +41,6 @@ std::string_view nearest_entry_key(std::string_view unknown) {
   return *std::min_element(kEntryKeys.begin(), kEntryKeys.end(), [&](auto a, auto b) {
     return edit_distance(unknown, a) < edit_distance(unknown, b);
   });
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-bool decode_hex(std::string_view text, std::vector<std::uint8_t>& bytes) {
-  if (text.size() % 2 != 0) return false;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    const int high = hex_digit(text[2 * i]);
-    const int low = hex_digit(text[2 * i + 1]);
-    if (high < 0 || low < 0) return false;
-    bytes[i] = static_cast<std::uint8_t>(high << 4 | low);
-  }
-  return true;
-}
-
-// Either alphabet, with padding or without: keys come from many tools.
-bool decode_base64(std::string text, std::vector<std::uint8_t>& bytes) {
-  std::replace(text.begin(), text.end(), '+', '-');
-  std::replace(text.begin(), text.end(), '/', '_');
-  const bool decoded = decode_base64url(text, bytes) == bytes.size();
-  OPENSSL_cleanse(text.data(), text.size());
-  return decoded;
 }
 
 std::optional<std::int64_t> unix_seconds(const toml::date_time& at) {
@@ -166,38 +125,11 @@ class EntryReader {
     auto* const text = read_string(entry, "secret");
     if (text == nullptr) return std::nullopt;
     const auto line = line_of(*entry.get("secret"));
-    auto hmac = make_hmac(*text, line);
+    const auto hmac = key_from_secret(*text);
     OPENSSL_cleanse(text->data(), text->size());
-    return hmac;
-  }
-
-  std::optional<HmacSha256> make_hmac(std::string_view text, std::uint32_t line) {
-    const auto colon = text.find(':');
-    const auto form = text.substr(0, colon);
-    if (colon == std::string_view::npos || (form != "hex" && form != "base64" && form != "raw")) {
-      report(line, "secret must begin with hex:, base64: or raw:");
-      return std::nullopt;
-    }
-    auto value = text.substr(colon + 1);
-    if (form == "base64") {
-      for (int i = 0; i < 2 && value.ends_with('='); ++i) value.remove_suffix(1);
-    }
-    SecretBytes secret(form == "hex"      ? value.size() / 2
-                       : form == "base64" ? base64url_decoded_size(value.size())
-                                          : value.size());
-    if (form == "raw") {
-      std::copy(value.begin(), value.end(), secret.bytes().begin());
-    } else if (form == "hex" ? !decode_hex(value, secret.bytes())
-                             : !decode_base64(std::string(value), secret.bytes())) {
-      report(line, fmt::format("secret is not valid {}", form));
-      return std::nullopt;
-    }
-    if (secret.bytes().size() < kSecretBytesMin) {
-      report(line, fmt::format("secret has {} bytes; at least {} are needed", secret.bytes().size(),
-                               kSecretBytesMin));
-      return std::nullopt;
-    }
-    return HmacSha256(secret.bytes());
+    if (hmac) return *hmac;
+    report(line, hmac.error());
+    return std::nullopt;
   }
 
   Key::Use read_use(toml::table& entry) {

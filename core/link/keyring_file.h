@@ -12,18 +12,16 @@
 
 namespace tallygate::link {
 
-inline constexpr std::size_t kSecretBytesMin = 16;
-
 struct KeyringMistake {
   std::uint32_t line = 0;  // from 1; 0: the file as a whole
   std::string message;     // never holds a secret
   friend bool operator==(const KeyringMistake&, const KeyringMistake&) = default;
 };
 
-// Makes a keyring from TOML: [[key]] tables with id, secret (hex:, base64: or raw:, at least 16
-// bytes), and optionally use ("sign" or "verify"), scope, not_after (a date-time, UTC unless it has
-// an offset, or unix seconds) and ids. Otherwise all mistakes, in the order of their lines. Wipes
-// the copies of secrets that it makes; `text` is the caller's to wipe.
+// Makes a keyring from TOML: [[key]] tables with id, secret (see secret.h), and optionally use
+// ("sign" or "verify"), scope, not_after (a date-time, UTC unless it has an offset, or unix
+// seconds) and ids. Otherwise all mistakes, in the order of their lines. Wipes the copies of
+// secrets that it makes; `text` is the caller's to wipe.
 [[nodiscard]] Result<Keyring, std::vector<KeyringMistake>> parse_keyring(std::string_view text);
 
 // Why a file with this st_mode may not hold secrets: others can read or write it, or its group can

@@ -45,7 +45,7 @@ void expect_harmless(const std::string& target, const Genuine& link, const Keyri
   const Attempt attempt(target, keys);
   if (!attempt.granted()) return;
   EXPECT_NE(target.find(link.token()), std::string::npos) << target;
-  EXPECT_EQ(mask_tokens(target).find(link.text), std::string::npos) << target;
+  EXPECT_EQ(mask_tokens(target).find(link.token()), std::string::npos) << target;
   const std::string path(attempt.result->path);
   if (link.scope.starts_with("path:")) {
     EXPECT_EQ("path:" + path, link.scope) << target;
