@@ -58,7 +58,7 @@ std::vector<Clash> find_clashes(const Settings& settings) {
   std::vector<Clash> clashes;
   if (settings.links.authority == Authority::shop && settings.shop.url.empty()) {
     clashes.push_back(
-        {"links.authority", Wrong{"is \"shop\", but there is no [shop] with an url to ask"}});
+        {"links.authority", Wrong{"is \"shop\", but there is no [shop] with a url to ask"}});
   }
   if (settings.metering.keep_expired < settings.links.resume_grace) {
     clashes.push_back(

@@ -1,6 +1,10 @@
 #include "core/config/document.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <boost/locale/utf.hpp>
+#include <optional>
 #include <utility>
 
 #include "core/config/toml.h"
@@ -60,13 +64,33 @@ Document document_of(const toml::table& root) {
   return document;
 }
 
+// toml++ finds text that is not UTF-8 as well, but tells its place only to 32 bytes.
+std::optional<std::uint32_t> line_that_is_not_utf8(std::string_view text) {
+  using Utf8 = boost::locale::utf::utf_traits<char>;
+  std::uint32_t line = 1;
+  for (const auto* at = text.begin(); at != text.end();) {
+    const auto code_point = Utf8::decode(at, text.end());
+    if (!boost::locale::utf::is_valid_codepoint(code_point)) return line;
+    if (code_point == '\n') ++line;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<Document, SyntaxError> parse_document(std::string_view toml_text) {
+  if (toml_text.size() > kDocumentBytesMax) {
+    return SyntaxError{
+        1, fmt::format("is larger than {} bytes, which no settings file is", kDocumentBytesMax)};
+  }
+  if (const auto line = line_that_is_not_utf8(toml_text)) {
+    return SyntaxError{*line, "not valid TOML: text that is not UTF-8"};
+  }
   const auto result = toml::parse(toml_text);
   if (!result) {
     const auto& error = result.error();
-    return SyntaxError{std::max(1U, line_of(error.source())), std::string(error.description())};
+    return SyntaxError{std::max(1U, line_of(error.source())),
+                       fmt::format("not valid TOML: {}", error.description())};
   }
   return document_of(result.table());
 }

@@ -1,5 +1,6 @@
 // A settings file as it was written: settings in sections, free of the library that read it.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -31,6 +32,10 @@ struct SyntaxError {
   std::uint32_t line;
   std::string description;
 };
+
+// toml++ takes tables within tables down recursively. As many as this has room for, 8 Ki, need half
+// of a usual stack; the example with every setting and sentence has less than half of this.
+inline constexpr std::size_t kDocumentBytesMax = 16'384;
 
 // The first fault of a text that is not TOML 1.0 in UTF-8. A key that stands twice is one.
 [[nodiscard]] Result<Document, SyntaxError> parse_document(std::string_view toml_text);

@@ -217,8 +217,7 @@ Parsed parse_settings(std::string_view toml_text, std::string_view file_name) {
   Reader reader(file_name);
   const auto document = parse_document(toml_text);
   if (!document) {
-    const auto& error = document.error();
-    return reader.refuse(error.line, fmt::format("not valid TOML: {}", error.description));
+    return reader.refuse(document.error().line, document.error().description);
   }
   return reader.read(*document);
 }

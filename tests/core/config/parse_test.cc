@@ -7,6 +7,7 @@
 #include <random>
 
 #include "core/config/describe.h"
+#include "core/config/document.h"
 #include "tests/core/config/file_with.h"
 
 namespace tallygate::config {
@@ -117,7 +118,7 @@ TEST(ParseSettings, TakesAnEmptyRequiredTextForMissing) {
               ElementsAre(StartsWith("t.toml:2: content.root: is missing")));
 }
 
-TEST(ParseSettings, WantsAnUrlOfAShop) {
+TEST(ParseSettings, WantsAUrlOfAShop) {
   EXPECT_THAT(mistakes(std::string(kMinimal) + "[shop]\n"),
               ElementsAre(StartsWith("t.toml:5: shop.url: is missing")));
   EXPECT_THAT(mistakes(std::string(kMinimal) + "[shop]\nurl = \"\"\n"),
@@ -160,11 +161,27 @@ TEST(ParseSettings, HasOneMistakeForATextThatIsNotToml) {
     EXPECT_THAT(found[0].message, StartsWith("not valid TOML: ")) << fault;
     EXPECT_EQ(found[0].line, fault.find('\n') == std::string::npos ? 6U : 7U) << found[0].text();
   }
+  EXPECT_THAT(mistakes("[log]\n\xFF\n"),
+              ElementsAre("t.toml:2: not valid TOML: text that is not UTF-8"));
   for (const auto& binary : {std::string("\xFF\xFE[\0l\0", 6), std::string("\0", 1),
                              std::string("\x7F"
                                          "ELF\x02")}) {
     EXPECT_THAT(mistakes(binary), ElementsAre(StartsWith("t.toml:1: not valid TOML: ")));
   }
+}
+
+TEST(ParseSettings, RefusesWhatIsTooLargeForASettingsFile) {
+  const std::string whole = std::string(kMinimal) + "#";
+  const auto fill = [&](std::size_t size) { return whole + std::string(size - whole.size(), '#'); };
+  EXPECT_THAT(mistakes(fill(kDocumentBytesMax)), IsEmpty());
+  EXPECT_THAT(mistakes(fill(kDocumentBytesMax + 1)),
+              ElementsAre(StartsWith("t.toml:1: is larger than 16384 bytes")));
+}
+
+TEST(ParseSettings, StandsTheDeepestTablesThatFit) {
+  std::string deep = "a";
+  while (deep.size() + 8 < kDocumentBytesMax) deep += ".a";
+  EXPECT_THAT(mistakes(deep + " = 1\n"), SizeIs(3));
 }
 
 TEST(ParseSettings, NamesTheTableOfWhatStandsInNone) {
