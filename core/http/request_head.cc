@@ -1,0 +1,68 @@
+#include "core/http/request_head.h"
+
+#include <functional>
+
+namespace tallygate::http {
+namespace {
+
+// std::less orders pointers of different objects too; `<` does not.
+bool lies_within(std::string_view part, std::string_view whole) {
+  constexpr std::less<const char*> before;
+  return part.data() != nullptr && !before(part.data(), whole.data()) &&
+         !before(whole.data() + whole.size(), part.data() + part.size());
+}
+
+}  // namespace
+
+void RequestHead::start(std::string_view received, std::string_view method, std::string_view target,
+                        unsigned version) noexcept {
+  received_ = received;
+  method_ = method;
+  target_ = target;
+  version_ = version;
+  size_ = 0;
+  seen_ = 0;
+  folded_ = false;
+  too_many_ = false;
+}
+
+void RequestHead::add(std::string_view name, std::string_view value) noexcept {
+  if (!lies_within(name, received_) || !lies_within(value, received_)) {
+    folded_ = true;
+  } else if (size_ == fields_.size()) {
+    too_many_ = true;
+  } else {
+    fields_[size_++] = {name, value};
+    seen_ |= mark(name);
+  }
+}
+
+std::size_t RequestHead::count(std::string_view name) const noexcept {
+  std::size_t lines = 0;
+  each(name, [&](std::string_view) { ++lines; });
+  return lines;
+}
+
+std::optional<std::string_view> RequestHead::find(std::string_view name) const noexcept {
+  if ((seen_ & mark(name)) == 0) return std::nullopt;
+  for (const auto& field : fields()) {
+    if (equal_ignoring_case(field.name, name)) return field.value;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string_view> RequestHead::find_only(std::string_view name) const noexcept {
+  return count(name) == 1 ? find(name) : std::nullopt;
+}
+
+bool RequestHead::lists(std::string_view name, std::string_view member) const noexcept {
+  bool found = false;
+  each(name, [&](std::string_view line) {
+    while (const auto next = next_list_member(line)) {
+      found = found || equal_ignoring_case(*next, member);
+    }
+  });
+  return found;
+}
+
+}  // namespace tallygate::http
