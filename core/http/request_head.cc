@@ -12,6 +12,19 @@ bool lies_within(std::string_view part, std::string_view whole) {
          !before(whole.data() + whole.size(), part.data() + part.size());
 }
 
+// Whether the field spans lines. A parser that joins lines in memory of its own gives itself away
+// by a value outside the buffer, but Boost.Beast does not join a continuation that is only white
+// space.
+bool is_folded(std::string_view name, std::string_view value, std::string_view received) {
+  if (!lies_within(name, received) || !lies_within(value, received)) return true;
+  const auto name_end = static_cast<std::size_t>(name.data() + name.size() - received.data());
+  const auto value_end = static_cast<std::size_t>(value.data() + value.size() - received.data());
+  const auto line_end = received.find('\n', name_end);
+  if (line_end == std::string_view::npos) return false;
+  const auto next_line = received.substr(line_end + 1);
+  return line_end < value_end || next_line.starts_with(' ') || next_line.starts_with('\t');
+}
+
 }  // namespace
 
 void RequestHead::start(std::string_view received, std::string_view method, std::string_view target,
@@ -27,7 +40,7 @@ void RequestHead::start(std::string_view received, std::string_view method, std:
 }
 
 void RequestHead::add(std::string_view name, std::string_view value) noexcept {
-  if (!lies_within(name, received_) || !lies_within(value, received_)) {
+  if (is_folded(name, value, received_)) {
     folded_ = true;
   } else if (size_ == fields_.size()) {
     too_many_ = true;

@@ -29,8 +29,8 @@ class RequestHead {
   void start(std::string_view received, std::string_view method, std::string_view target,
              unsigned version) noexcept;
 
-  // Adds a field line. A value outside `received` was put together from several lines by the parser
-  // (obs-fold, RFC 9112 §5.2), and dangles when it returns: it is noted, never read.
+  // Adds a field. One that spans several lines (obs-fold, RFC 9112 §5.2) is noted and not kept; its
+  // value is never read, because the parser may have joined it in memory that is gone by now.
   void add(std::string_view name, std::string_view value) noexcept;
 
   [[nodiscard]] std::string_view method() const noexcept { return method_; }

@@ -44,6 +44,26 @@ TEST(RequestHead, AValueOutsideTheBufferIsAFoldAndIsNotKept) {
   EXPECT_EQ(head.fields().size(), 1u);
 }
 
+TEST(RequestHead, AContinuationOfNothingButWhiteSpaceIsAFoldToo) {
+  for (const std::string received :
+       {"X:\r\n \r\n\r\n", "X: a\r\n\t\r\n\r\n", "X: a\r\n b\r\n\r\n"}) {
+    const std::string_view all = received;
+    for (std::size_t at = 2; at < all.size(); ++at) {  // wherever a parser says the value is
+      RequestHead head;
+      head.start(all, "GET", "/", 11);
+      head.add(all.substr(0, 1), all.substr(at, 1));
+      EXPECT_TRUE(head.has_folded_field()) << received << at;
+    }
+  }
+  const std::string_view plain = "X: a\r\nY: b\r\n\r\n";
+  RequestHead head;
+  head.start(plain, "GET", "/", 11);
+  head.add(plain.substr(0, 1), plain.substr(3, 1));
+  head.add(plain.substr(6, 1), plain.substr(9, 1));
+  EXPECT_FALSE(head.has_folded_field());
+  EXPECT_EQ(head.find("Y"), "b");
+}
+
 TEST(RequestHead, AnEmptyValueAtTheVeryEndOfTheBufferIsNoFold) {
   const std::string received = "X:";
   RequestHead head;
