@@ -15,12 +15,12 @@ inline constexpr std::int32_t kUnlimited = -1;  // tg_link.max_copies
 
 // One row of the shop, as far as a download depends on it.
 struct Word {
-  std::optional<std::int32_t> max_copies;  // nullopt: as signed; -1: unlimited; 0: none
-  std::optional<std::int64_t> not_before;  // unix seconds; first second at which it is honoured
-  std::optional<std::int64_t> expires_at;  // unix seconds; first second at which it is refused
+  std::optional<std::int32_t> max_copies{};  // nullopt: as signed; -1: unlimited; 0: none
+  std::optional<std::int64_t> not_before{};  // unix seconds; first second at which it is honoured
+  std::optional<std::int64_t> expires_at{};  // unix seconds; first second at which it is refused
   State state = State::active;
-  std::uint32_t reset_gen = 0;           // grows with each reset by the merchant
-  std::uint64_t used_elsewhere = 0;      // copies in the row that other edges delivered
+  std::uint32_t reset_gen = 0;       // grows with each reset by the merchant
+  std::uint64_t used_elsewhere = 0;  // copies in the row that other edges delivered
   friend bool operator==(const Word&, const Word&) = default;
 };
 

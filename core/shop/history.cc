@@ -1,0 +1,156 @@
+#include "core/shop/history.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace tallygate::shop {
+namespace {
+
+using ledger::Outcome;
+using ledger::TransferEnded;
+
+// What makes two transfers those of one client fetching one thing. A NUL separates, since no part
+// but the user agent, which stands last, may contain one.
+std::string client_key(std::string_view link_id, const TransferEnded& ended) {
+  std::string key(link_id);
+  key += '\0';
+  key += std::to_string(ended.version);
+  key += '\0';
+  key += ended.client_ip;
+  key += '\0';
+  key += ended.user_agent;
+  return key;
+}
+
+// A user agent is whatever the peer sent; databases refuse some of that, and terminals obey it.
+std::string printable(std::string_view text) {
+  std::string out(text);
+  std::ranges::replace_if(
+      out, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return out;
+}
+
+}  // namespace
+
+EventId event_id(std::uint64_t epoch, std::uint64_t seq, std::uint32_t ordinal) noexcept {
+  std::array<std::uint8_t, 20> bytes{};
+  const auto put = [&](std::size_t at, std::uint64_t value, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) {
+      bytes[at + i] = static_cast<std::uint8_t>(value >> (8 * i));
+    }
+  };
+  put(0, epoch, 8);
+  put(8, seq, 8);
+  put(16, ordinal, 4);
+  const auto hash = XXH3_128bits(bytes.data(), bytes.size());
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, hash);
+  EventId id{};
+  static_assert(sizeof canonical.digest == id.size());
+  std::memcpy(id.data(), canonical.digest, id.size());
+  return id;
+}
+
+HistoryRow HistoryJoiner::add(const EventId& id, std::string_view link_id,
+                              const TransferEnded& ended) {
+  const auto span = delivered(ended);
+  auto key = client_key(link_id, ended);
+
+  if (const auto known = by_key_.find(key);
+      known != by_key_.end() && joins(*known->second, ended, span)) {
+    open_.splice(open_.begin(), open_, known->second);
+    auto& open = open_.front();
+    insert(open.spans, span);
+    auto& row = open.row;
+    row.started_at = std::min(row.started_at, ended.started_at);
+    row.ended_at = std::max(row.ended_at, ended.ended_at);
+    row.bytes_sent += ended.bytes_sent;
+    row.counted += ended.copies;
+    row.outcome = covers(open.spans, ended.file_size) ? Outcome::complete : Outcome::partial;
+    auto result = row;
+    if (result.outcome == Outcome::complete) drop(open_.begin());
+    return result;
+  }
+
+  HistoryRow row{.event_id = id,
+                 .link_id = std::string(link_id),
+                 .started_at = ended.started_at,
+                 .ended_at = ended.ended_at,
+                 .client_ip = ended.client_ip,
+                 .user_agent = printable(ended.user_agent),
+                 .bytes_sent = ended.bytes_sent,
+                 .file_size = ended.file_size,
+                 .outcome = Outcome::partial,
+                 .counted = ended.copies};
+  if (ended.outcome == Outcome::refused) {
+    row.outcome = Outcome::refused;
+    return row;
+  }
+  if (span.first == 0 && span.last >= ended.file_size) {
+    row.outcome = Outcome::complete;
+    return row;
+  }
+  if (ended.bytes_sent <= kProbeBytesMax) row.outcome = Outcome::probe;
+  OpenRow open{.key = std::move(key), .row = row, .spans = {}};
+  insert(open.spans, span);
+  keep(std::move(open));
+  return row;
+}
+
+void HistoryJoiner::clear() {
+  by_key_.clear();
+  open_.clear();
+}
+
+// The bytes that left. The last byte of a whole file that the peer never acknowledged in full is
+// left out, so that a row says "complete" only of what arrived.
+HistoryJoiner::Span HistoryJoiner::delivered(const TransferEnded& ended) {
+  const auto asked = ended.last > ended.first ? ended.last - ended.first : 0;
+  Span span{ended.first, ended.first + std::min(ended.bytes_sent, asked)};
+  const bool broken = ended.whole && ended.outcome != Outcome::complete;
+  if (broken && span.last == ended.last && asked > 0) --span.last;
+  return span;
+}
+
+bool HistoryJoiner::joins(const OpenRow& open, const TransferEnded& ended, Span span) {
+  if (ended.outcome == Outcome::refused || ended.file_size != open.row.file_size) return false;
+  if (ended.started_at - kJoinWithinSeconds > open.row.ended_at) return false;
+  if (open.spans.size() >= kSpansMax) return false;
+  if (span.first == span.last) return true;
+  return std::ranges::none_of(
+      open.spans, [&](Span had) { return span.first < had.last && had.first < span.last; });
+}
+
+void HistoryJoiner::insert(std::vector<Span>& spans, Span span) {
+  if (span.first == span.last) return;
+  auto next = std::ranges::lower_bound(spans, span.first, {}, &Span::first);
+  if (next != spans.end() && next->first == span.last) {
+    span.last = next->last;
+    next = spans.erase(next);
+  }
+  if (next != spans.begin() && std::prev(next)->last == span.first) {
+    std::prev(next)->last = span.last;
+  } else {
+    spans.insert(next, span);
+  }
+}
+
+bool HistoryJoiner::covers(const std::vector<Span>& spans, std::uint64_t file_size) {
+  return spans.size() == 1 && spans.front().first == 0 && spans.front().last >= file_size;
+}
+
+void HistoryJoiner::keep(OpenRow open) {
+  if (const auto same = by_key_.find(open.key); same != by_key_.end()) drop(same->second);
+  if (open_.size() >= kOpenRowsMax) drop(std::prev(open_.end()));
+  open_.push_front(std::move(open));
+  by_key_.emplace(open_.front().key, open_.begin());
+}
+
+void HistoryJoiner::drop(Rows::iterator row) {
+  by_key_.erase(row->key);
+  open_.erase(row);
+}
+
+}  // namespace tallygate::shop
