@@ -1,0 +1,138 @@
+// The shop's database as the sync sees it. SQLite implements it; others follow the same contract.
+//
+// Used by one thread at a time, after `open`. Every call may block for as long as the database
+// takes, bounded by the implementation's own time-out, and none throws. After a failure that is not
+// retryable: close(), then open() again.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/shop/word.h"
+#include "server/shop/batch.h"
+
+namespace tallygate::shop {
+
+struct Failure {
+  Failure() = default;
+  Failure(bool may_retry, std::string what) : retryable(may_retry), text(std::move(what)) {}
+  bool retryable;    // the connection is fine; the same transaction may succeed later
+  std::string text;  // for the operator
+};
+
+template <class T>
+using Answer = Result<T, Failure>;
+
+// Whose stream of batches: the configured name, and a number made with the outbox, so that a
+// restored or cloned outbox cannot be taken for another.
+struct Edge {
+  std::string edge_id;
+  std::uint64_t epoch = 0;  // below 2^63: the databases' integers are signed
+};
+
+struct Row {
+  std::string link_id;
+  Word word;               // used_elsewhere: `used` less what this edge's batches added to it
+  std::uint64_t used = 0;  // of all edges
+};
+
+// A row that somebody else changed since the mark was last acknowledged.
+struct Mark {
+  std::string link_id;
+  std::uint64_t generation = 0;
+};
+struct Change {
+  Mark mark;
+  std::optional<Row> row;  // nullopt: the row is gone
+};
+
+enum class Pushed : std::uint8_t {
+  applied,
+  already_applied,  // its acknowledgement was lost
+  gap,              // the database misses batches before this one: see last_seq()
+};
+// An item that the database refuses by itself (a constraint, a merchant's trigger), left out so
+// that the rest goes on.
+struct Parked {
+  std::string link_id;
+  std::string reason;
+};
+struct PushReport {
+  Pushed outcome = Pushed::applied;
+  std::vector<Parked> parked;
+};
+
+// What an operator changes in a row; what is not set stays.
+struct Edit {
+  std::optional<std::optional<std::int32_t>> max_copies{};  // inner nullopt: as signed
+  std::optional<std::optional<std::int64_t>> expires_at{};  // inner nullopt: as signed
+  std::optional<State> state{};
+  bool reset = false;   // used = 0 and a new generation
+  bool create = false;  // make the row if there is none
+};
+
+// One line of `tallygate shop status`.
+struct EdgeSeen {
+  Edge edge;
+  std::uint64_t last_seq = 0;
+  std::int64_t seen_at = 0;  // unix seconds by the database's clock
+};
+
+class Database {
+ public:
+  Database() = default;
+  virtual ~Database() = default;
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  // Where it is, for messages; without a password.
+  [[nodiscard]] virtual std::string name() const = 0;
+
+  // Connects, and fails by naming every table, column and trigger that is missing. `create`: an
+  // embedded database may be made now; a server's schema is made by `tallygate shop init` only.
+  [[nodiscard]] virtual Answer<void> open(bool create) = 0;
+  virtual void close() noexcept = 0;
+
+  // Tables and triggers; what exists stays as it is. Needs no open().
+  [[nodiscard]] virtual Answer<void> create_schema() = 0;
+  [[nodiscard]] virtual std::string_view schema_sql() const = 0;
+
+  // Makes this edge known, for push and for the marks of changes. Returns its last_seq. Before any
+  // of the following.
+  [[nodiscard]] virtual Answer<std::uint64_t> register_edge(const Edge& edge) = 0;
+  [[nodiscard]] virtual Answer<std::uint64_t> last_seq() = 0;
+
+  // Gate, rows, counters and history in one transaction: sent twice, applied once.
+  [[nodiscard]] virtual Answer<PushReport> push(const Batch& batch) = 0;
+
+  // Differs from an earlier stamp of this connection if anybody else committed in between.
+  [[nodiscard]] virtual Answer<std::uint64_t> change_stamp() = 0;
+  // Marks and rows of one snapshot. Own pushes leave no marks.
+  [[nodiscard]] virtual Answer<std::vector<Change>> take_changes(std::size_t marks_max) = 0;
+  // Removes the marks that are still of the same generation.
+  [[nodiscard]] virtual Answer<void> acknowledge(std::span<const Mark> marks) = 0;
+
+  // The rows that exist, of one snapshot, in the order asked.
+  [[nodiscard]] virtual Answer<std::vector<Row>> load(std::span<const std::string> link_ids) = 0;
+  // Up to `rows_max` rows whose id is greater than `after`, by id. Fewer: the end.
+  [[nodiscard]] virtual Answer<std::vector<Row>> scan(std::string_view after,
+                                                      std::size_t rows_max) = 0;
+
+  // False: there is no such row, and nothing was done. Leaves a mark for every edge, this one too.
+  [[nodiscard]] virtual Answer<bool> edit(std::string_view link_id, const Edit& edit) = 0;
+
+  // All edges that ever pushed. Needs no register_edge().
+  [[nodiscard]] virtual Answer<std::vector<EdgeSeen>> edges() = 0;
+};
+
+// From the setting shop.url. The error is a sentence for the operator.
+[[nodiscard]] Result<std::unique_ptr<Database>, std::string> make_database(std::string_view url);
+
+}  // namespace tallygate::shop

@@ -1,0 +1,288 @@
+#include "server/shop/sqlite_database.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <limits>
+
+#include "server/shop/sqlite_schema.h"
+#include "server/shop/sqlite_session.h"
+
+namespace tallygate::shop {
+namespace {
+
+using sqlite::Transaction;
+
+constexpr std::chrono::milliseconds kSchemaBusyTimeout{1000};
+
+std::optional<std::string_view> null_if_empty(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  return text;
+}
+
+std::optional<std::string_view> blocked_text(ledger::Blocked blocked) {
+  switch (blocked) {
+    case ledger::Blocked::copies:
+      return "copies";
+    case ledger::Blocked::traffic:
+      return "traffic";
+    case ledger::Blocked::none:
+      break;
+  }
+  return std::nullopt;
+}
+
+// Applies one item. What the database refuses for the item's own sake is parked; the transaction
+// goes on, unless a trigger of the merchant's rolled back all of it.
+template <class Work>
+void apply_item(SqliteSession& session, std::string_view link_id, std::vector<Parked>& parked,
+                Work work) {
+  try {
+    work();
+  } catch (const sqlite::Error& error) {
+    if (!error.is_constraint() || !session.db.in_transaction()) throw;
+    parked.push_back({std::string(link_id), error.what()});
+  }
+}
+
+void apply_batch(SqliteSession& session, const Edge& edge, const Batch& batch,
+                 std::vector<Parked>& parked) {
+  auto& sql = *session.sql;
+  for (const auto& row : batch.created) {
+    apply_item(session, row.link_id, parked, [&] { sql.create.run(row.link_id, row.file_id); });
+  }
+  for (const auto& count : batch.counted) {
+    sql.add_total.run(count.link_id, edge.edge_id, edge.epoch, count.copies, count.reset_gen);
+    apply_item(session, count.link_id, parked, [&] {
+      sql.add_used.run(count.link_id, count.copies, count.reset_gen);
+      if (session.db.changes() == 0) return;  // gone, or of another generation: not charged
+      sql.add_charged.run(count.link_id, edge.edge_id, edge.epoch, count.copies, count.reset_gen);
+    });
+  }
+  for (const auto& row : batch.blocked) {
+    apply_item(session, row.link_id, parked,
+               [&] { sql.block.run(row.link_id, blocked_text(row.blocked)); });
+  }
+  for (const auto& row : batch.history) {
+    apply_item(session, row.link_id, parked, [&] {
+      sql.download.run(row.event_id, row.link_id, edge.edge_id, row.started_at, row.ended_at,
+                       null_if_empty(row.client_ip), null_if_empty(row.user_agent), row.bytes_sent,
+                       row.file_size, static_cast<int>(row.outcome), row.counted);
+    });
+  }
+}
+
+// The file at our path is not the one that is open.
+struct Moved {};
+
+}  // namespace
+
+SqliteDatabase::SqliteDatabase(std::filesystem::path file) : file_(std::move(file)) {}
+
+SqliteDatabase::~SqliteDatabase() = default;
+
+Failure SqliteDatabase::failure(bool retryable, std::string_view what) const {
+  return {retryable, fmt::format("{}: {}", name(), what)};
+}
+
+template <class T, class Work>
+Answer<T> SqliteDatabase::guarded(Work work) {
+  if (!session_) return failure(false, "not open");
+  try {
+    if (session_->db.has_moved()) throw Moved{};
+    return work(*session_);
+  } catch (const Moved&) {
+    return failure(false, "the file was moved, replaced or removed");
+  } catch (const sqlite::Error& error) {
+    return failure(error.is_transient(), error.what());
+  }
+}
+
+std::string SqliteDatabase::name() const {
+  return "sqlite:" + file_.string();
+}
+
+Answer<void> SqliteDatabase::open(bool create) {
+  session_.reset();
+  if (create) {
+    if (auto created = create_schema(); !created) return created;
+  }
+  if (std::error_code ignored; !std::filesystem::exists(file_, ignored)) {
+    return failure(false, "no such file; put it back, or make one with `tallygate shop init`");
+  }
+  try {
+    session_ = std::make_unique<SqliteSession>(file_);
+  } catch (const sqlite::Error& error) {
+    return failure(false, error.what());
+  }
+  auto ready = guarded<void>([&](SqliteSession& session) -> Answer<void> {
+    const auto missing = probe_sqlite_schema(session.db);
+    if (!missing.tables_and_columns.empty()) {
+      return failure(false, fmt::format("missing: {}; tables are made by `tallygate shop init`",
+                                        fmt::join(missing.tables_and_columns, ", ")));
+    }
+    if (!missing.triggers.empty()) session.db.execute(std::string(sqlite_schema()).c_str());
+    session.sql.emplace(session.db);
+    return {};
+  });
+  if (!ready) session_.reset();
+  return ready;
+}
+
+void SqliteDatabase::close() noexcept {
+  session_.reset();
+}
+
+Answer<void> SqliteDatabase::create_schema() {
+  try {
+    sqlite::Connection db(file_.string(), sqlite::OpenMode::create, kSchemaBusyTimeout);
+    db.execute(std::string(sqlite_schema()).c_str());
+    return {};
+  } catch (const sqlite::Error& error) {
+    return failure(error.is_transient(), error.what());
+  }
+}
+
+std::string_view SqliteDatabase::schema_sql() const {
+  return sqlite_schema();
+}
+
+Answer<std::uint64_t> SqliteDatabase::register_edge(const Edge& edge) {
+  edge_ = edge;
+  auto registered = guarded<void>([&](SqliteSession& session) -> Answer<void> {
+    Transaction transaction(session.db, Transaction::Kind::write);
+    session.sql->register_edge.run(edge_.edge_id, edge_.epoch);
+    session.sql->register_consumer.run(edge_.edge_id);
+    transaction.commit();
+    return {};
+  });
+  if (!registered) return registered.error();
+  return last_seq();
+}
+
+Answer<std::uint64_t> SqliteDatabase::last_seq() {
+  return guarded<std::uint64_t>([&](SqliteSession& session) -> Answer<std::uint64_t> {
+    auto& query = session.sql->last_seq.bind(edge_.edge_id, edge_.epoch);
+    if (!query.step()) return failure(false, "the edge's row in tg_edge is gone");
+    const auto seq = static_cast<std::uint64_t>(query.integer(0));
+    query.reset();
+    return seq;
+  });
+}
+
+Answer<PushReport> SqliteDatabase::push(const Batch& batch) {
+  return guarded<PushReport>([&](SqliteSession& session) -> Answer<PushReport> {
+    auto& sql = *session.sql;
+    Transaction transaction(session.db, Transaction::Kind::write);
+    sql.gate.run(edge_.edge_id, edge_.epoch, batch.seq);
+    if (session.db.changes() == 0) {
+      auto& query = sql.last_seq.bind(edge_.edge_id, edge_.epoch);
+      const bool applied =
+          query.step() && static_cast<std::uint64_t>(query.integer(0)) >= batch.seq;
+      query.reset();
+      return PushReport{applied ? Pushed::already_applied : Pushed::gap, {}};
+    }
+    PushReport report;
+    sql.mute.run(edge_.edge_id, 1);
+    apply_batch(session, edge_, batch, report.parked);
+    sql.mute.run(edge_.edge_id, 0);
+    transaction.commit();
+    return report;
+  });
+}
+
+Answer<std::uint64_t> SqliteDatabase::change_stamp() {
+  return guarded<std::uint64_t>([&](SqliteSession& session) -> Answer<std::uint64_t> {
+    auto& query = session.sql->data_version.bind();
+    query.step();
+    const auto stamp = static_cast<std::uint64_t>(query.integer(0));
+    query.reset();
+    return stamp;
+  });
+}
+
+Answer<std::vector<Change>> SqliteDatabase::take_changes(std::size_t marks_max) {
+  return guarded<std::vector<Change>>([&](SqliteSession& session) -> Answer<std::vector<Change>> {
+    std::vector<Change> changes;
+    auto& query = session.sql->changes.bind(edge_.edge_id, edge_.epoch, marks_max);
+    while (query.step()) {
+      Change change;
+      change.mark = {query.text(0), static_cast<std::uint64_t>(query.integer(1))};
+      if (!query.is_null(2)) change.row = read_row(query, 2);
+      changes.push_back(std::move(change));
+    }
+    return changes;
+  });
+}
+
+Answer<void> SqliteDatabase::acknowledge(std::span<const Mark> marks) {
+  if (marks.empty()) return {};
+  return guarded<void>([&](SqliteSession& session) -> Answer<void> {
+    Transaction transaction(session.db, Transaction::Kind::write);
+    for (const auto& mark : marks) {
+      session.sql->unmark.run(edge_.edge_id, mark.link_id, mark.generation);
+    }
+    transaction.commit();
+    return {};
+  });
+}
+
+Answer<std::vector<Row>> SqliteDatabase::load(std::span<const std::string> link_ids) {
+  return guarded<std::vector<Row>>([&](SqliteSession& session) -> Answer<std::vector<Row>> {
+    std::vector<Row> rows;
+    Transaction snapshot(session.db, Transaction::Kind::read);
+    for (const auto& link_id : link_ids) {
+      auto& query = session.sql->load.bind(edge_.edge_id, edge_.epoch, link_id);
+      while (query.step()) rows.push_back(read_row(query, 0));
+    }
+    return rows;
+  });
+}
+
+Answer<std::vector<Row>> SqliteDatabase::scan(std::string_view after, std::size_t rows_max) {
+  return guarded<std::vector<Row>>([&](SqliteSession& session) -> Answer<std::vector<Row>> {
+    std::vector<Row> rows;
+    auto& query = session.sql->scan.bind(edge_.edge_id, edge_.epoch, after, rows_max);
+    while (query.step()) rows.push_back(read_row(query, 0));
+    return rows;
+  });
+}
+
+Answer<bool> SqliteDatabase::edit(std::string_view link_id, const Edit& edit) {
+  return guarded<bool>([&](SqliteSession& session) -> Answer<bool> {
+    // Rare: prepared on the spot. A parameter that says "set" stands before each value.
+    sqlite::Statement update(
+        session.db,
+        "UPDATE tg_link SET max_copies = CASE WHEN ?2 THEN ?3 ELSE max_copies END,"
+        " expires_at = CASE WHEN ?4 THEN ?5 ELSE expires_at END, state = coalesce(?6, state),"
+        " used = CASE WHEN ?7 THEN 0 ELSE used END, reset_gen = reset_gen + ?7,"
+        " updated_at = unixepoch() WHERE link_id = ?1");
+    const auto state = edit.state ? std::optional(static_cast<int>(*edit.state)) : std::nullopt;
+    Transaction transaction(session.db, Transaction::Kind::write);
+    if (edit.create) session.sql->create.run(link_id, std::string_view());
+    update.run(link_id, edit.max_copies.has_value(), edit.max_copies.value_or(std::nullopt),
+               edit.expires_at.has_value(), edit.expires_at.value_or(std::nullopt), state,
+               edit.reset);
+    const bool found = session.db.changes() > 0;
+    transaction.commit();
+    return found;
+  });
+}
+
+Answer<std::vector<EdgeSeen>> SqliteDatabase::edges() {
+  return guarded<std::vector<EdgeSeen>>(
+      [&](SqliteSession& session) -> Answer<std::vector<EdgeSeen>> {
+        std::vector<EdgeSeen> edges;
+        sqlite::Statement query(
+            session.db,
+            "SELECT edge_id, epoch, last_seq, seen_at FROM tg_edge ORDER BY edge_id, seen_at");
+        while (query.step()) {
+          edges.push_back({{query.text(0), static_cast<std::uint64_t>(query.integer(1))},
+                           static_cast<std::uint64_t>(query.integer(2)),
+                           query.integer(3)});
+        }
+        return edges;
+      });
+}
+
+}  // namespace tallygate::shop
