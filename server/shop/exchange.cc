@@ -1,0 +1,305 @@
+#include "server/shop/exchange.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tallygate::shop {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds kPauseMin = 100ms;
+constexpr std::chrono::milliseconds kPauseMax = 1s;
+constexpr std::size_t kBatchesPerTurn = 8;
+constexpr std::size_t kMarksPerPage = 500;
+constexpr std::size_t kScanRowsPerPage = 1000;
+constexpr std::chrono::milliseconds kScanPageEvery = 250ms;
+constexpr std::chrono::seconds kLookedUpFor = 5s;
+
+}  // namespace
+
+Exchange::Exchange(Outbox& outbox, Database& database, LedgerPort& ledger, const Clock& clock,
+                   ExchangeOptions options)
+    : outbox_(outbox),
+      database_(database),
+      ledger_(ledger),
+      clock_(clock),
+      options_(std::move(options)) {}
+
+bool Exchange::turn() {
+  const auto now = clock_.steady_now();
+  if (now < retry_at_) return false;
+  connect(now);
+  if (!connected_) return false;
+  const auto pushed = push_some(kBatchesPerTurn);
+  if (!connected_) return false;
+  const auto pulled = pull(now);
+  if (!connected_) return false;
+  const auto scanned = scan(now);
+  const Step steps[] = {pushed, pulled, scanned};
+  if (std::ranges::find(steps, Step::failed) != std::end(steps)) return false;
+  pause_ = {};
+  status_.last_error.clear();
+  return std::ranges::find(steps, Step::progress) != std::end(steps);
+}
+
+Exchange::TimePoint Exchange::next_turn() const {
+  if (!connected_) return retry_at_;
+  return std::max(retry_at_, std::min(poll_at_, scan_at_));
+}
+
+void Exchange::connect(TimePoint now) {
+  if (connected_) return;
+  // Before anything was pushed there is nothing to lose: a file may be made.
+  if (const auto opened = database_.open(outbox_.acknowledged_seq() == 0); !opened) {
+    reading_failed(opened.error());
+    return;
+  }
+  const auto last_seq = database_.register_edge({options_.edge_id, outbox_.epoch()});
+  if (!last_seq) {
+    reading_failed(last_seq.error());
+    return;
+  }
+  connected_ = true;
+  status_.reachable = true;
+  locate(*last_seq);
+  // The database may be another one than before: look at everything.
+  stamp_.reset();
+  poll_at_ = now;
+  start_scan(now);
+}
+
+// Takes the database's word for what it has. False: that cannot be (alarm).
+bool Exchange::locate(std::uint64_t last_seq) {
+  status_.alarm.clear();
+  if (last_seq > outbox_.sealed_seq()) {
+    status_.alarm = fmt::format(
+        "{} has batch {} of edge {}, but this edge has made only {}: the ledger's directory was "
+        "restored from a backup or copied; nothing is pushed",
+        database_.name(), last_seq, options_.edge_id, outbox_.sealed_seq());
+    return false;
+  }
+  next_seq_ = std::min(last_seq, outbox_.acknowledged_seq()) + 1;
+  return true;
+}
+
+Exchange::Step Exchange::push_some(std::size_t batches_max) {
+  if (!status_.alarm.empty()) {
+    // An operator may have put it right.
+    const auto last_seq = database_.last_seq();
+    if (!last_seq) return reading_failed(last_seq.error());
+    if (!locate(*last_seq)) return Step::idle;
+  }
+  for (std::size_t i = 0; i < batches_max; ++i) {
+    const auto step = push_next();
+    if (step != Step::progress) return step;
+  }
+  return Step::progress;
+}
+
+Exchange::Step Exchange::push_next() {
+  if (next_seq_ > outbox_.sealed_seq()) {
+    if (!outbox_.has_open_items()) return Step::idle;
+    if (const auto sealed = outbox_.seal(); !sealed) return back_off(sealed.error().text);
+  }
+  const auto batch = outbox_.read(next_seq_);
+  if (!batch) return back_off(batch.error().text);
+  if (!*batch) {
+    status_.alarm = fmt::format(
+        "{} lacks batch {} of edge {}, which is not kept any more; nothing is pushed. To go on "
+        "without it: UPDATE tg_edge SET last_seq = {} WHERE edge_id = '{}' AND epoch = {}",
+        database_.name(), next_seq_, options_.edge_id, outbox_.acknowledged_seq(), options_.edge_id,
+        outbox_.epoch());
+    return Step::idle;
+  }
+  const auto pushed = database_.push(**batch);
+  if (!pushed) return writing_failed(pushed.error());
+  if (pushed->outcome == Pushed::gap) {
+    const auto last_seq = database_.last_seq();
+    if (!last_seq) return reading_failed(last_seq.error());
+    return locate(*last_seq) ? Step::progress : Step::idle;
+  }
+  for (const auto& item : pushed->parked) {
+    ++status_.parked;
+    status_.last_parked = fmt::format("{}: {}", item.link_id, item.reason);
+  }
+  if (next_seq_ > outbox_.acknowledged_seq()) {
+    if (const auto step = settle(**batch); step == Step::failed) return step;
+  }
+  ++next_seq_;
+  status_.last_push_at = clock_.unix_now();
+  return Step::progress;
+}
+
+// The batch is in the database. The ledger hears of its rows before the outbox forgets, so that a
+// crash in between repeats this and loses nothing.
+Exchange::Step Exchange::settle(const Batch& batch) {
+  if (!batch.created.empty()) {
+    std::vector<std::string> link_ids;
+    for (const auto& row : batch.created) link_ids.push_back(row.link_id);
+    // A row that was there already may say something: no look-up need have come before.
+    const auto rows = database_.load(link_ids);
+    if (!rows) return reading_failed(rows.error());
+    for (const auto& link_id : link_ids) ledger_.row_acknowledged(link_id);
+    for (const auto& row : *rows) apply(row);
+    if (!persist_words()) return Step::failed;
+  }
+  if (const auto done = outbox_.acknowledge(batch.seq); !done) {
+    return back_off(done.error().text);
+  }
+  return Step::progress;
+}
+
+bool Exchange::push_all() {
+  connect(clock_.steady_now());
+  while (connected_ && status_.alarm.empty()) {
+    const auto step = push_next();
+    if (step == Step::idle) return status_.alarm.empty();
+    if (step == Step::failed) return false;
+  }
+  return false;
+}
+
+Exchange::Step Exchange::pull(TimePoint now) {
+  if (now < poll_at_) return Step::idle;
+  poll_at_ = now + options_.poll;
+  const auto stamp = database_.change_stamp();
+  if (!stamp) return reading_failed(stamp.error());
+  if (stamp_ == *stamp) return Step::idle;
+
+  // Somebody wrote: an edit, or a backup that was put back.
+  const auto last_seq = database_.last_seq();
+  if (!last_seq) return reading_failed(last_seq.error());
+  if (*last_seq + 1 != next_seq_ && status_.alarm.empty()) {
+    locate(*last_seq);
+    start_scan(now);
+  }
+  bool more = false;
+  bool held = false;
+  if (const auto step = take_page(now, more, held); step == Step::failed) return step;
+  if (more) {
+    poll_at_ = now;
+    return Step::progress;
+  }
+  if (!held) stamp_ = *stamp;
+  return Step::idle;
+}
+
+// Takes one page of changes. `more`: another page may follow. `held`: some were left for later.
+Exchange::Step Exchange::take_page(TimePoint now, bool& more, bool& held) {
+  std::erase_if(looked_up_, [&](const auto& entry) { return entry.second <= now; });
+  const auto changes = database_.take_changes(kMarksPerPage);
+  if (!changes) return reading_failed(changes.error());
+  std::vector<Mark> taken;
+  for (const auto& change : *changes) {
+    const auto& link_id = change.mark.link_id;
+    if (ledger_.knows(link_id)) {
+      change.row ? ledger_.apply_word(link_id, change.row->word) : ledger_.row_gone(link_id);
+    } else if (looked_up_.contains(link_id)) {
+      held = true;
+      continue;
+    }
+    taken.push_back(change.mark);
+  }
+  if (!taken.empty() && !persist_words()) return Step::failed;
+  if (const auto done = database_.acknowledge(taken); !done) return writing_failed(done.error());
+  more = changes->size() == kMarksPerPage && !taken.empty();
+  return Step::progress;
+}
+
+Exchange::Step Exchange::scan(TimePoint now) {
+  if (now < scan_at_) return Step::idle;
+  const auto rows = database_.scan(scanned_to_, kScanRowsPerPage);
+  if (!rows) return reading_failed(rows.error());
+  for (const auto& row : *rows) apply(row);
+  if (rows->size() < kScanRowsPerPage) {
+    first_scan_ = false;
+    scanned_to_.clear();
+    scan_at_ = now + options_.scan_every;
+    return Step::idle;
+  }
+  scanned_to_ = rows->back().link_id;
+  if (first_scan_) return Step::progress;
+  scan_at_ = now + kScanPageEvery;
+  return Step::idle;
+}
+
+void Exchange::start_scan(TimePoint now) {
+  first_scan_ = true;
+  scanned_to_.clear();
+  scan_at_ = now;
+}
+
+void Exchange::apply(const Row& row) {
+  if (ledger_.knows(row.link_id)) ledger_.apply_word(row.link_id, row.word);
+}
+
+std::vector<LookUp> Exchange::look_up(std::span<const std::string> link_ids) {
+  std::vector<LookUp> answers(link_ids.size());
+  if (!connected_) return answers;
+  const auto rows = database_.load(link_ids);
+  if (!rows) {
+    reading_failed(rows.error());
+    return answers;
+  }
+  const auto until = clock_.steady_now() + kLookedUpFor;
+  auto row = rows->begin();
+  for (std::size_t i = 0; i < link_ids.size(); ++i) {
+    looked_up_[link_ids[i]] = until;
+    const bool found = row != rows->end() && row->link_id == link_ids[i];
+    answers[i].kind = found ? LookUp::Kind::found : LookUp::Kind::no_row;
+    if (found) answers[i].word = row++->word;
+  }
+  return answers;
+}
+
+Answer<bool> Exchange::edit(std::string_view link_id, const Edit& edit) {
+  if (!connected_) return Failure{true, status_.last_error};
+  const auto found = database_.edit(link_id, edit);
+  if (!found) {
+    writing_failed(found.error());
+    return found;
+  }
+  // Own writes do not move the stamp: look anyway, and at once.
+  stamp_.reset();
+  poll_at_ = clock_.steady_now();
+  while (pull(poll_at_) == Step::progress) {
+  }
+  return found;
+}
+
+Status Exchange::status() {
+  if (const auto backlog = outbox_.backlog()) {
+    status_.batches_waiting = backlog->batches;
+    status_.oldest_waiting_at = backlog->oldest_at;
+  }
+  return status_;
+}
+
+bool Exchange::persist_words() {
+  if (ledger_.make_durable()) return true;
+  back_off("the ledger cannot write down what the shop says");
+  return false;
+}
+
+Exchange::Step Exchange::reading_failed(const Failure& failure) {
+  database_.close();
+  connected_ = false;
+  status_.reachable = false;
+  return back_off(failure.text);
+}
+
+// Another writer's lock is no reason to stop answering look-ups.
+Exchange::Step Exchange::writing_failed(const Failure& failure) {
+  return failure.retryable ? back_off(failure.text) : reading_failed(failure);
+}
+
+Exchange::Step Exchange::back_off(std::string_view reason) {
+  status_.last_error = reason;
+  pause_ = std::clamp(pause_ * 2, kPauseMin, kPauseMax);
+  retry_at_ = clock_.steady_now() + pause_;
+  return Step::failed;
+}
+
+}  // namespace tallygate::shop

@@ -1,0 +1,102 @@
+// What this edge still has to tell the shop, on disk: a cursor into the ledger's events and the
+// numbered batches made of them.
+//
+// Taking events moves the cursor and fills the open batch in one transaction, so each event is in
+// exactly one batch whatever crashes. A batch is sealed before it is sent and never changes after.
+// Acknowledged batches are kept for a while: a database that was restored from a backup is sent
+// what it misses. The file belongs to the ledger's directory: back up, restore and lose them
+// together.
+//
+// Use from one thread at a time. No call throws. A call that failed changed nothing.
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "core/ledger/event.h"
+#include "core/shop/history.h"
+#include "server/net/clock.h"
+#include "server/shop/batch.h"
+#include "server/shop/database.h"
+
+namespace tallygate::shop {
+
+// A batch is sealed at this many items, so that a long outage is caught up in bounded transactions.
+inline constexpr std::size_t kBatchItemsMax = 1000;
+
+struct OutboxOptions {
+  bool create_rows = true;  // first use makes a row: links.authority = "signature"
+  std::chrono::seconds keep_acknowledged = std::chrono::hours(7 * 24);
+};
+
+// How much waits.
+struct Backlog {
+  std::uint64_t batches = 0;   // not acknowledged, the open one included
+  std::int64_t oldest_at = 0;  // unix seconds at which the oldest of them was begun; 0: none
+};
+
+class Outbox {
+ public:
+  // Makes the file if it is absent, in a directory that exists.
+  [[nodiscard]] static Answer<std::unique_ptr<Outbox>> open(const std::filesystem::path& file,
+                                                            const Clock& clock,
+                                                            const OutboxOptions& options);
+  // For `tallygate shop status`, also beside a running server.
+  [[nodiscard]] static Answer<Backlog> inspect(const std::filesystem::path& file);
+
+  ~Outbox();
+  Outbox(const Outbox&) = delete;
+  Outbox& operator=(const Outbox&) = delete;
+
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+  // Number of the last event taken; the ledger hands over what comes after it.
+  [[nodiscard]] std::uint64_t consumed_seq() const noexcept { return at_.consumed; }
+  [[nodiscard]] std::uint64_t sealed_seq() const noexcept { return at_.sealed; }
+  [[nodiscard]] std::uint64_t acknowledged_seq() const noexcept { return at_.acknowledged; }
+  [[nodiscard]] bool has_open_items() const noexcept { return at_.open_items > 0; }
+
+  // Events in the order of their numbers; those taken before are skipped. Events that share a
+  // number must come in one call.
+  [[nodiscard]] Answer<void> consume(std::span<const ledger::Event> events);
+
+  // Closes the open batch, if anything is in it.
+  [[nodiscard]] Answer<void> seal();
+
+  // A sealed batch; nullopt: not kept any more.
+  [[nodiscard]] Answer<std::optional<Batch>> read(std::uint64_t seq);
+
+  // The database has batch `seq`, the one after acknowledged_seq(). Drops what is old enough.
+  [[nodiscard]] Answer<void> acknowledge(std::uint64_t seq);
+
+  [[nodiscard]] Answer<Backlog> backlog();
+
+ private:
+  struct Store;  // the open file and its prepared statements
+
+  // Where the streams stand; written with every transaction.
+  struct Position {
+    std::uint64_t consumed = 0;
+    std::uint64_t sealed = 0;
+    std::uint64_t acknowledged = 0;
+    std::size_t open_items = 0;  // events in batch sealed + 1
+  };
+
+  Outbox(std::unique_ptr<Store> store, const Clock& clock, const OutboxOptions& options);
+  template <class T, class Work>
+  Answer<T> guarded(Work work);
+  void load();
+  void append(Position& at, const ledger::Event& event, std::uint32_t ordinal);
+
+  const Clock& clock_;
+  const OutboxOptions options_;
+  std::unique_ptr<Store> store_;
+  std::uint64_t epoch_ = 0;
+  Position at_;
+  HistoryJoiner joiner_;  // not on disk: after a restart, transfers begin new rows
+};
+
+}  // namespace tallygate::shop

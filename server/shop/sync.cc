@@ -1,0 +1,199 @@
+#include "server/shop/sync.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace tallygate::shop {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Events are gathered this long, so that a busy edge writes a few larger transactions.
+constexpr std::chrono::milliseconds kGather = 200ms;
+constexpr std::chrono::milliseconds kOutboxRetry = 500ms;
+// One transaction of the outbox at most.
+constexpr std::size_t kEventsPerConsume = 10'000;
+
+template <class... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+
+}  // namespace
+
+Sync::Sync(std::unique_ptr<Outbox> outbox, std::unique_ptr<Database> database, const Clock& clock,
+           ExchangeOptions options)
+    : clock_(clock),
+      options_(std::move(options)),
+      outbox_(std::move(outbox)),
+      database_(std::move(database)),
+      consumed_seq_(outbox_->consumed_seq()) {}
+
+Sync::~Sync() {
+  stop();
+}
+
+void Sync::on_events(std::vector<ledger::Event> events) {
+  if (events.empty()) return;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (events_.empty()) events_since_ = clock_.steady_now();
+    std::ranges::move(events, std::back_inserter(events_));
+    status_.events_waiting += events.size();
+    if (running_) {
+      if (events_.size() == events.size()) wake_.notify_one();
+      return;
+    }
+  }
+  consume();
+}
+
+void Sync::start(LedgerPort& ledger) {
+  {
+    const std::scoped_lock lock(mutex_);
+    running_ = true;
+  }
+  thread_ = std::thread([this, &ledger] { run(ledger); });
+}
+
+void Sync::stop() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Sync::look_up(std::vector<std::string> link_ids,
+                   std::function<void(std::vector<LookUp>)> callback) {
+  submit(LookUpRequest{std::move(link_ids), std::move(callback)});
+}
+
+void Sync::edit(std::string link_id, Edit edit, std::function<void(Answer<bool>)> callback) {
+  submit(EditRequest{std::move(link_id), std::move(edit), std::move(callback)});
+}
+
+void Sync::flush(std::function<void(bool)> callback) {
+  submit(FlushRequest{std::move(callback)});
+}
+
+void Sync::submit(Request request) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!stopping_) {
+      requests_.push_back(std::move(request));
+      wake_.notify_one();
+      return;
+    }
+  }
+  refuse(request);
+}
+
+Status Sync::status() const {
+  const std::scoped_lock lock(mutex_);
+  return status_;
+}
+
+void Sync::run(LedgerPort& ledger) {
+  Exchange exchange(*outbox_, *database_, ledger, clock_, options_);
+  for (bool more = true, stopping = false; !stopping;) {
+    if (!more) wait_until(exchange.next_turn());
+    std::vector<Request> requests;
+    {
+      const std::scoped_lock lock(mutex_);
+      requests.swap(requests_);
+      stopping = stopping_;
+    }
+    const bool consumed = consume();
+    more = exchange.turn() && consumed;
+    serve(exchange, std::move(requests));
+    if (stopping) exchange.push_all();
+    publish(exchange.status());
+  }
+  // Requests that came while the last ones were served.
+  std::vector<Request> late;
+  {
+    const std::scoped_lock lock(mutex_);
+    late.swap(requests_);
+    running_ = false;
+  }
+  for (auto& request : late) refuse(request);
+}
+
+// Until the next turn is due, requests have come, or events have been gathered for long enough.
+void Sync::wait_until(TimePoint turn_at) {
+  std::unique_lock lock(mutex_);
+  while (!stopping_ && requests_.empty()) {
+    auto until = turn_at;
+    if (!taken_.empty()) until = std::min(until, consume_at_);
+    if (!events_.empty()) until = std::min(until, std::max(events_since_ + kGather, consume_at_));
+    const auto now = clock_.steady_now();
+    if (now >= until) return;
+    wake_.wait_for(lock, until - now);
+  }
+}
+
+// Moves events into the outbox. False: its disk does not take them now; they stay here, and the
+// ledger would hand them over again after a restart.
+bool Sync::consume() {
+  {
+    const std::scoped_lock lock(mutex_);
+    std::ranges::move(events_, std::back_inserter(taken_));
+    events_.clear();
+  }
+  const auto now = clock_.steady_now();
+  if (taken_.empty() || now < consume_at_) return taken_.empty();
+  auto first = taken_.begin();
+  outbox_error_.clear();
+  while (first != taken_.end()) {
+    auto last = first + std::min<std::ptrdiff_t>(kEventsPerConsume, taken_.end() - first);
+    while (last != taken_.end() && last->seq == std::prev(last)->seq) ++last;
+    if (const auto done = outbox_->consume({first, last}); !done) {
+      outbox_error_ = done.error().text;
+      consume_at_ = now + kOutboxRetry;
+      break;
+    }
+    first = last;
+  }
+  taken_.erase(taken_.begin(), first);
+  consumed_seq_ = outbox_->consumed_seq();
+  const std::scoped_lock lock(mutex_);
+  status_.events_waiting = taken_.size() + events_.size();
+  return taken_.empty();
+}
+
+void Sync::serve(Exchange& exchange, std::vector<Request> requests) {
+  for (auto& request : requests) {
+    std::visit(
+        Overloaded{
+            [&](LookUpRequest& look_up) { look_up.callback(exchange.look_up(look_up.link_ids)); },
+            [&](EditRequest& edit) { edit.callback(exchange.edit(edit.link_id, edit.edit)); },
+            [&](FlushRequest& flush) {
+              const bool pushed = taken_.empty() && exchange.push_all();
+              publish(exchange.status());
+              flush.callback(pushed);
+            }},
+        request);
+  }
+}
+
+void Sync::publish(Status status) {
+  if (!outbox_error_.empty()) status.last_error = outbox_error_;
+  const std::scoped_lock lock(mutex_);
+  status.events_waiting = taken_.size() + events_.size();
+  status_ = std::move(status);
+}
+
+void Sync::refuse(Request& request) {
+  std::visit(Overloaded{[](LookUpRequest& look_up) {
+                          look_up.callback(std::vector<LookUp>(look_up.link_ids.size()));
+                        },
+                        [](EditRequest& edit) {
+                          edit.callback(Failure{true, "the server is stopping"});
+                        },
+                        [](FlushRequest& flush) { flush.callback(false); }},
+             request);
+}
+
+}  // namespace tallygate::shop

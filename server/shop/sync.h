@@ -1,0 +1,116 @@
+// Keeps the ledger and the shop's database in step, on one thread of its own.
+//
+// Order at start: construct with an outbox; let the ledger replay what comes after consumed_seq()
+// into on_events(); then start(). All public members but start() and stop() may be called from any
+// thread. While the database is away look-ups are answered `unavailable` at once and events go to
+// the outbox on disk; when it is back, everything arrives once.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "core/ledger/event.h"
+#include "server/net/clock.h"
+#include "server/shop/database.h"
+#include "server/shop/exchange.h"
+#include "server/shop/ledger_port.h"
+#include "server/shop/outbox.h"
+
+namespace tallygate::shop {
+
+class Sync {
+ public:
+  // `clock` is borrowed for life.
+  Sync(std::unique_ptr<Outbox> outbox, std::unique_ptr<Database> database, const Clock& clock,
+       ExchangeOptions options);
+  ~Sync();  // stop()
+  Sync(const Sync&) = delete;
+  Sync& operator=(const Sync&) = delete;
+
+  // Number of the last event that is on disk here: the ledger must keep what comes after it.
+  [[nodiscard]] std::uint64_t consumed_seq() const noexcept { return consumed_seq_; }
+
+  // Events in the order of their numbers, each number whole in one call. Never blocks on the
+  // database; before start() it writes them to the outbox at once.
+  void on_events(std::vector<ledger::Event> events);
+
+  // `ledger` is borrowed until stop().
+  void start(LedgerPort& ledger);
+
+  // Takes what was handed over, sends what it can if the database is there, answers what waits,
+  // and ends the thread. Idempotent.
+  void stop();
+
+  // Callbacks run on the shop's thread, after stop() on the caller's; they must not block or throw.
+  // One that belongs to a worker posts to it.
+
+  // The rows of `link_ids`, in this order.
+  void look_up(std::vector<std::string> link_ids,
+               std::function<void(std::vector<LookUp>)> callback);
+
+  // An operator's change to a row. false: no such row. When `callback` runs, the ledger has it too.
+  void edit(std::string link_id, Edit edit, std::function<void(Answer<bool>)> callback);
+
+  // Everything handed over before is pushed: true; or cannot be now: false.
+  void flush(std::function<void(bool)> callback);
+
+  [[nodiscard]] Status status() const;
+
+ private:
+  struct LookUpRequest {
+    std::vector<std::string> link_ids;
+    std::function<void(std::vector<LookUp>)> callback;
+  };
+  struct EditRequest {
+    std::string link_id;
+    Edit edit;
+    std::function<void(Answer<bool>)> callback;
+  };
+  struct FlushRequest {
+    std::function<void(bool)> callback;
+  };
+  using Request = std::variant<LookUpRequest, EditRequest, FlushRequest>;
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  void run(LedgerPort& ledger);
+  void wait_until(TimePoint turn_at);
+  void submit(Request request);
+  bool consume();
+  void serve(Exchange& exchange, std::vector<Request> requests);
+  void publish(Status status);
+  static void refuse(Request& request);
+
+  // Fixed after construction, but the pointees are the shop's thread's after start().
+  const Clock& clock_;
+  const ExchangeOptions options_;
+  const std::unique_ptr<Outbox> outbox_;
+  const std::unique_ptr<Database> database_;
+  std::thread thread_;
+
+  // The shop's thread (before start(): the caller's).
+  std::vector<ledger::Event> taken_;  // not in the outbox yet
+  std::string outbox_error_;
+  TimePoint consume_at_{};
+
+  std::atomic<std::uint64_t> consumed_seq_;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  std::vector<ledger::Event> events_;
+  TimePoint events_since_{};
+  std::vector<Request> requests_;
+  bool running_ = false;
+  bool stopping_ = false;
+  Status status_;
+};
+
+}  // namespace tallygate::shop
