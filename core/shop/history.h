@@ -32,8 +32,8 @@ struct HistoryRow {
   std::string link_id;
   std::int64_t started_at = 0;  // unix seconds
   std::int64_t ended_at = 0;
-  std::string client_ip;   // empty: not recorded
-  std::string user_agent;  // printable ASCII; empty: none sent
+  std::string client_ip{};   // empty: not recorded
+  std::string user_agent{};  // printable ASCII; empty: none sent
   std::uint64_t bytes_sent = 0;
   std::uint64_t file_size = 0;
   ledger::Outcome outcome = ledger::Outcome::partial;

@@ -27,6 +27,10 @@ struct Failure {
   std::string text;  // for the operator
 };
 
+// What Answer::value() throws where there is none: std::runtime_error with the text.
+[[noreturn]] void throw_exception_from_error(const Failure& failure,
+                                             const boost::source_location& where);
+
 template <class T>
 using Answer = Result<T, Failure>;
 
@@ -132,7 +136,7 @@ class Database {
   [[nodiscard]] virtual Answer<std::vector<EdgeSeen>> edges() = 0;
 };
 
-// From the setting shop.url. The error is a sentence for the operator.
-[[nodiscard]] Result<std::unique_ptr<Database>, std::string> make_database(std::string_view url);
+// From the setting shop.url.
+[[nodiscard]] Answer<std::unique_ptr<Database>> make_database(std::string_view url);
 
 }  // namespace tallygate::shop

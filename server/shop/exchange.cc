@@ -151,9 +151,10 @@ Exchange::Step Exchange::settle(const Batch& batch) {
   return Step::progress;
 }
 
-bool Exchange::push_all() {
-  connect(clock_.steady_now());
-  while (connected_ && status_.alarm.empty()) {
+bool Exchange::push_all(std::chrono::milliseconds at_most) {
+  const auto start = clock_.steady_now();
+  connect(start);
+  while (connected_ && status_.alarm.empty() && clock_.steady_now() - start < at_most) {
     const auto step = push_next();
     if (step == Step::idle) return status_.alarm.empty();
     if (step == Step::failed) return false;

@@ -64,8 +64,8 @@ class Exchange {
   // When turn() has something to do again, events and requests aside.
   [[nodiscard]] TimePoint next_turn() const;
 
-  // Sends what the outbox holds. True: nothing is left to send.
-  bool push_all();
+  // Sends what the outbox holds, for `at_most` this long. True: nothing is left to send.
+  bool push_all(std::chrono::milliseconds at_most);
 
   // In the order asked. The same answer for every id while the database is away.
   [[nodiscard]] std::vector<LookUp> look_up(std::span<const std::string> link_ids);

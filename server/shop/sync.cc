@@ -10,6 +10,7 @@ using namespace std::chrono_literals;
 
 // Events are gathered this long, so that a busy edge writes a few larger transactions.
 constexpr std::chrono::milliseconds kGather = 200ms;
+constexpr std::chrono::milliseconds kFlush = 2s;
 constexpr std::chrono::milliseconds kOutboxRetry = 500ms;
 // One transaction of the outbox at most.
 constexpr std::size_t kEventsPerConsume = 10'000;
@@ -45,7 +46,7 @@ void Sync::on_events(std::vector<ledger::Event> events) {
       return;
     }
   }
-  consume();
+  consume(true);
 }
 
 void Sync::start(LedgerPort& ledger) {
@@ -97,7 +98,10 @@ Status Sync::status() const {
 
 void Sync::run(LedgerPort& ledger) {
   Exchange exchange(*outbox_, *database_, ledger, clock_, options_);
-  for (bool more = true, stopping = false; !stopping;) {
+  for (bool stopping = false; !stopping;) {
+    consume(false);
+    const bool more = exchange.turn();
+    publish(exchange.status());
     if (!more) wait_until(exchange.next_turn());
     std::vector<Request> requests;
     {
@@ -105,12 +109,11 @@ void Sync::run(LedgerPort& ledger) {
       requests.swap(requests_);
       stopping = stopping_;
     }
-    const bool consumed = consume();
-    more = exchange.turn() && consumed;
     serve(exchange, std::move(requests));
-    if (stopping) exchange.push_all();
-    publish(exchange.status());
   }
+  consume(true);
+  exchange.push_all(kFlush);
+  publish(exchange.status());
   // Requests that came while the last ones were served.
   std::vector<Request> late;
   {
@@ -136,14 +139,16 @@ void Sync::wait_until(TimePoint turn_at) {
 
 // Moves events into the outbox. False: its disk does not take them now; they stay here, and the
 // ledger would hand them over again after a restart.
-bool Sync::consume() {
+bool Sync::consume(bool at_once) {
+  const auto now = clock_.steady_now();
   {
     const std::scoped_lock lock(mutex_);
+    if (!at_once && now < events_since_ + kGather) return true;
     std::ranges::move(events_, std::back_inserter(taken_));
     events_.clear();
   }
-  const auto now = clock_.steady_now();
-  if (taken_.empty() || now < consume_at_) return taken_.empty();
+  if (taken_.empty()) return true;
+  if (now < consume_at_) return false;
   auto first = taken_.begin();
   outbox_error_.clear();
   while (first != taken_.end()) {
@@ -170,7 +175,7 @@ void Sync::serve(Exchange& exchange, std::vector<Request> requests) {
             [&](LookUpRequest& look_up) { look_up.callback(exchange.look_up(look_up.link_ids)); },
             [&](EditRequest& edit) { edit.callback(exchange.edit(edit.link_id, edit.edit)); },
             [&](FlushRequest& flush) {
-              const bool pushed = taken_.empty() && exchange.push_all();
+              const bool pushed = consume(true) && exchange.push_all(kFlush);
               publish(exchange.status());
               flush.callback(pushed);
             }},

@@ -46,8 +46,8 @@ class Sync {
   // `ledger` is borrowed until stop().
   void start(LedgerPort& ledger);
 
-  // Takes what was handed over, sends what it can if the database is there, answers what waits,
-  // and ends the thread. Idempotent.
+  // Takes what was handed over, sends what the database takes within 2 s, answers what waits, and
+  // ends the thread. Events that come later still go to the outbox. Idempotent.
   void stop();
 
   // Callbacks run on the shop's thread, after stop() on the caller's; they must not block or throw.
@@ -60,7 +60,7 @@ class Sync {
   // An operator's change to a row. false: no such row. When `callback` runs, the ledger has it too.
   void edit(std::string link_id, Edit edit, std::function<void(Answer<bool>)> callback);
 
-  // Everything handed over before is pushed: true; or cannot be now: false.
+  // Everything handed over before is pushed: true; or cannot be within 2 s: false.
   void flush(std::function<void(bool)> callback);
 
   [[nodiscard]] Status status() const;
@@ -84,7 +84,7 @@ class Sync {
   void run(LedgerPort& ledger);
   void wait_until(TimePoint turn_at);
   void submit(Request request);
-  bool consume();
+  bool consume(bool at_once);
   void serve(Exchange& exchange, std::vector<Request> requests);
   void publish(Status status);
   static void refuse(Request& request);

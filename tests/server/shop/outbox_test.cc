@@ -1,0 +1,206 @@
+#include "server/shop/outbox.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/server/shop/fixture.h"
+
+namespace tallygate::shop {
+namespace {
+
+class OutboxTest : public testing::Test {
+ protected:
+  OutboxTest() { reopen(); }
+  void reopen(OutboxOptions options = {}) {
+    outbox.reset();
+    outbox = Outbox::open(file, clock, options).value();
+  }
+  Batch read(std::uint64_t seq) {
+    auto batch = outbox->read(seq).value();
+    EXPECT_TRUE(batch);
+    return batch ? std::move(*batch) : Batch{};
+  }
+  void consume(std::vector<ledger::Event> events) { ASSERT_TRUE(outbox->consume(events)); }
+
+  TempDir dir;
+  std::filesystem::path file = dir / "outbox.db";
+  ManualClock clock;
+  std::unique_ptr<Outbox> outbox;
+};
+
+TEST_F(OutboxTest, KeepsItsEpochAndPositionAcrossARestart) {
+  const auto epoch = outbox->epoch();
+  EXPECT_NE(epoch, 0u);
+  EXPECT_LT(epoch, std::uint64_t{1} << 63);
+  consume({counted(5, "a", 1)});
+  reopen();
+  EXPECT_EQ(outbox->epoch(), epoch);
+  EXPECT_EQ(outbox->consumed_seq(), 5u);
+  EXPECT_TRUE(outbox->has_open_items());
+  EXPECT_EQ(outbox->sealed_seq(), 0u);
+  EXPECT_NE(Outbox::open(dir / "other.db", clock, {}).value()->epoch(), epoch);
+}
+
+TEST_F(OutboxTest, TakesEachEventOnceHoweverOftenItComes) {
+  consume({counted(1, "a", 1), counted(2, "a", 2)});
+  consume({counted(1, "a", 1), counted(2, "a", 2), counted(3, "a", 4)});
+  reopen();
+  consume({counted(2, "a", 2), counted(3, "a", 4)});
+  ASSERT_TRUE(outbox->seal());
+  EXPECT_EQ(read(1).counted, (std::vector<CountedCopies>{{"a", 0, 7}}));
+}
+
+TEST_F(OutboxTest, TakesAllEventsOfOneRecord) {
+  consume({used(1, "a"), counted(1, "a", 1), ended(1, "a", 0, 1'000'000, 1),
+           ended(1, "a", 0, 1'000'000, 1), blocked(1, "a", ledger::Blocked::copies)});
+  ASSERT_TRUE(outbox->seal());
+  const auto batch = read(1);
+  EXPECT_EQ(batch.created, (std::vector<CreatedRow>{{"a", "/music/a.flac"}}));
+  EXPECT_EQ(batch.counted, (std::vector<CountedCopies>{{"a", 0, 1}}));
+  EXPECT_EQ(batch.blocked, (std::vector<BlockedRow>{{"a", ledger::Blocked::copies}}));
+  EXPECT_EQ(batch.history.size(), 2u) << "events of one record have rows of their own";
+}
+
+TEST_F(OutboxTest, BatchIsSortedAndCoalesced) {
+  consume({counted(1, "b", 1), counted(2, "a", 1, 1), counted(3, "a", 1, 0), counted(4, "b", 1),
+           blocked(5, "b", ledger::Blocked::copies), blocked(6, "b", ledger::Blocked::none)});
+  ASSERT_TRUE(outbox->seal());
+  const auto batch = read(1);
+  EXPECT_EQ(batch.counted, (std::vector<CountedCopies>{{"a", 0, 1}, {"a", 1, 1}, {"b", 0, 2}}));
+  EXPECT_EQ(batch.blocked, (std::vector<BlockedRow>{{"b", ledger::Blocked::none}}));
+}
+
+TEST_F(OutboxTest, FolderLinkMakesTheRowOfTheFolderToo) {
+  consume({used(1, "f:0123456789abcdef", "f"), used(2, "f:fedcba9876543210", "f")});
+  ASSERT_TRUE(outbox->seal());
+  std::vector<std::string> made;
+  for (const auto& row : read(1).created) made.push_back(row.link_id);
+  EXPECT_EQ(made, (std::vector<std::string>{"f", "f:0123456789abcdef", "f:fedcba9876543210"}));
+}
+
+TEST_F(OutboxTest, MakesNoRowsWhereTheShopIsTheAuthority) {
+  reopen({.create_rows = false});
+  consume({used(1, "a", "f"), counted(1, "a", 1)});
+  ASSERT_TRUE(outbox->seal());
+  EXPECT_TRUE(read(1).created.empty());
+  EXPECT_EQ(read(1).counted.size(), 1u);
+}
+
+TEST_F(OutboxTest, SealedBatchNeverChanges) {
+  consume({counted(1, "a", 1)});
+  ASSERT_TRUE(outbox->seal());
+  ASSERT_TRUE(outbox->seal());
+  EXPECT_EQ(outbox->sealed_seq(), 1u) << "an empty batch is not sealed";
+  consume({counted(2, "a", 2)});
+  EXPECT_EQ(read(1).counted[0].copies, 1u);
+  EXPECT_FALSE(outbox->read(2).value()) << "still open";
+  ASSERT_TRUE(outbox->seal());
+  EXPECT_EQ(read(2).counted[0].copies, 2u);
+}
+
+TEST_F(OutboxTest, BatchesOfALongOutageAreBounded) {
+  std::vector<ledger::Event> events;
+  for (std::uint64_t seq = 1; seq <= 2 * kBatchItemsMax + 1; ++seq) {
+    events.push_back(counted(seq, "i" + std::to_string(seq), 1));
+  }
+  consume(events);
+  EXPECT_EQ(outbox->sealed_seq(), 2u);
+  EXPECT_EQ(outbox->backlog().value().batches, 3u);
+  EXPECT_EQ(read(1).counted.size(), kBatchItemsMax);
+  EXPECT_EQ(read(2).counted.size(), kBatchItemsMax);
+}
+
+TEST_F(OutboxTest, HistoryRowGrowsAcrossBatches) {
+  consume({ended(1, "a", 0, 500'000)});
+  ASSERT_TRUE(outbox->seal());
+  consume({ended(2, "a", 500'000, 1'000'000, 1)});
+  ASSERT_TRUE(outbox->seal());
+  const auto before = read(1).history.at(0);
+  const auto after = read(2).history.at(0);
+  EXPECT_EQ(before.event_id, event_id(outbox->epoch(), 1, 0));
+  EXPECT_EQ(after.event_id, before.event_id);
+  EXPECT_EQ(before.outcome, ledger::Outcome::partial);
+  EXPECT_EQ(after.outcome, ledger::Outcome::complete);
+  EXPECT_EQ(after.bytes_sent, 1'000'000u);
+  EXPECT_EQ(after.counted, 1u);
+  EXPECT_EQ(after.client_ip, "192.0.2.1");
+}
+
+TEST_F(OutboxTest, RowThatWasOpenAtARestartIsNotJoined) {
+  consume({ended(1, "a", 0, 500'000)});
+  reopen();
+  consume({ended(2, "a", 500'000, 1'000'000)});
+  ASSERT_TRUE(outbox->seal());
+  EXPECT_EQ(read(1).history.size(), 2u);
+}
+
+TEST_F(OutboxTest, EventsThatCouldNotBeStoredAreTakenWhenTheyComeAgain) {
+  {
+    Merchant other(file);
+    other.execute("BEGIN IMMEDIATE");
+    const auto failed = outbox->consume(std::vector{ended(1, "a", 0, 500'000)});
+    ASSERT_FALSE(failed);
+    EXPECT_TRUE(failed.error().retryable);
+    other.execute("COMMIT");
+  }
+  EXPECT_EQ(outbox->consumed_seq(), 0u);
+  EXPECT_FALSE(outbox->has_open_items());
+  consume({ended(1, "a", 0, 500'000)});
+  ASSERT_TRUE(outbox->seal());
+  ASSERT_EQ(read(1).history.size(), 1u);
+  EXPECT_EQ(read(1).history[0].bytes_sent, 500'000u) << "not joined with what was not stored";
+}
+
+TEST_F(OutboxTest, KeepsAcknowledgedBatchesForAWhile) {
+  reopen({.keep_acknowledged = 100s});
+  for (std::uint64_t seq = 1; seq <= 3; ++seq) {
+    consume({used(seq, "a"), counted(seq, "a", 1), ended(seq, "a", 0, 10)});
+    ASSERT_TRUE(outbox->seal());
+  }
+  ASSERT_TRUE(outbox->acknowledge(1));
+  clock.advance(100s);
+  ASSERT_TRUE(outbox->acknowledge(2));
+  EXPECT_EQ(read(1).counted.size(), 1u) << "not yet older";
+  clock.advance(1s);
+  ASSERT_TRUE(outbox->acknowledge(3));
+  EXPECT_FALSE(outbox->read(1).value());
+  EXPECT_TRUE(outbox->read(2).value());
+  EXPECT_EQ(outbox->acknowledged_seq(), 3u);
+}
+
+TEST_F(OutboxTest, BacklogSaysHowMuchWaitsAndSinceWhen) {
+  EXPECT_EQ(outbox->backlog().value().batches, 0u);
+  EXPECT_EQ(outbox->backlog().value().oldest_at, 0);
+  const auto begun = clock.unix_now();
+  consume({counted(1, "a", 1)});
+  clock.advance(10s);
+  ASSERT_TRUE(outbox->seal());
+  consume({counted(2, "a", 1)});
+  EXPECT_EQ(outbox->backlog().value().batches, 2u);
+  EXPECT_EQ(outbox->backlog().value().oldest_at, begun);
+  ASSERT_TRUE(outbox->acknowledge(1));
+  const auto seen = Outbox::inspect(file).value();
+  EXPECT_EQ(seen.batches, 1u);
+  EXPECT_EQ(seen.oldest_at, begun + 10);
+}
+
+TEST_F(OutboxTest, RefusesAFileThatIsNotItsOwn) {
+  const auto other = dir / "shop.db";
+  ASSERT_TRUE(SqliteDatabase(other).create_schema());
+  const auto opened = Outbox::open(other, clock, {});
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().text.find("not an outbox"), std::string::npos) << opened.error().text;
+
+  outbox.reset();
+  Merchant(file).execute("PRAGMA user_version = 2");
+  EXPECT_NE(Outbox::open(file, clock, {}).error().text.find("format 2"), std::string::npos);
+
+  std::ofstream(dir / "text.db") << std::string(5000, 'x');
+  EXPECT_FALSE(Outbox::open(dir / "text.db", clock, {}));
+  EXPECT_FALSE(Outbox::open(dir / "no/such/outbox.db", clock, {}));
+  EXPECT_FALSE(Outbox::inspect(dir / "none.db"));
+}
+
+}  // namespace
+}  // namespace tallygate::shop
