@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -63,6 +65,7 @@ class FakeLedger final : public LedgerPort {
     const std::scoped_lock lock(mutex_);
     words[std::string(link_id)] = word;
     gone.erase(std::string(link_id));
+    changed_.notify_all();
   }
   void row_gone(std::string_view link_id) override {
     const std::scoped_lock lock(mutex_);
@@ -79,6 +82,17 @@ class FakeLedger final : public LedgerPort {
     return words[link_id];
   }
 
+  // False: the ledger was not told within 10 s.
+  bool wait_for_word(
+      const std::string& link_id,
+      const std::function<bool(const Word&)>& says = [](const Word&) { return true; }) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, 10s, [&] {
+      const auto word = words.find(link_id);
+      return word != words.end() && says(word->second);
+    });
+  }
+
   bool knows_all = true;
   bool durable = true;
   std::set<std::string> known;
@@ -88,6 +102,7 @@ class FakeLedger final : public LedgerPort {
 
  private:
   std::mutex mutex_;
+  std::condition_variable changed_;
 };
 
 // Somebody with the sqlite3 shell and the same file: plain SQL, no extension, own connection.
