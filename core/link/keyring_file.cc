@@ -3,44 +3,27 @@
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 
-#include <toml++/toml.h>
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <limits>
-#include <numeric>
 
+#include "core/config/nearest.h"
+#include "core/config/toml.h"
 #include "core/link/path.h"
 #include "core/link/secret.h"
 
 namespace tallygate::link {
 namespace {
 
+// About 250 keys. toml++ recurses into dotted names, and a longer text could exhaust the stack.
+constexpr std::size_t kKeyringBytesMax = 32 * 1024;
+
 constexpr std::array<std::string_view, 6> kEntryKeys = {"id",    "secret",    "use",
                                                         "scope", "not_after", "ids"};
 
 std::uint32_t line_of(const toml::node& node) {
   return node.source().begin.line;
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    auto diagonal = row[0]++;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const auto replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
-    }
-  }
-  return row.back();
-}
-
-std::string_view nearest_entry_key(std::string_view unknown) {
-  return *std::min_element(kEntryKeys.begin(), kEntryKeys.end(), [&](auto a, auto b) {
-    return edit_distance(unknown, a) < edit_distance(unknown, b);
-  });
 }
 
 std::optional<std::int64_t> unix_seconds(const toml::date_time& at) {
@@ -63,8 +46,9 @@ class EntryReader {
     const auto mistakes_before = mistakes.size();
     for (auto&& [name, node] : entry) {
       if (std::find(kEntryKeys.begin(), kEntryKeys.end(), name.str()) == kEntryKeys.end()) {
-        report(node, fmt::format("unknown key '{}': did you mean '{}'?", name.str(),
-                                 nearest_entry_key(name.str())));
+        const auto meant = config::nearest(name.str(), kEntryKeys);
+        report(node, fmt::format("unknown key '{}'{}", name.str(),
+                                 meant ? fmt::format(": did you mean '{}'?", *meant) : ""));
       }
     }
     const auto id = read_id(entry);
@@ -212,12 +196,16 @@ void read_entries(toml::table& file, EntryReader& reader) {
 }  // namespace
 
 Result<Keyring, std::vector<KeyringMistake>> parse_keyring(std::string_view text) {
+  if (text.size() > kKeyringBytesMax) {
+    return std::vector<KeyringMistake>{
+        {0, fmt::format("the keyring is longer than {} KiB", kKeyringBytesMax / 1024)}};
+  }
   EntryReader reader;
-  try {
-    auto file = toml::parse(text);
-    read_entries(file, reader);
-  } catch (const toml::parse_error& error) {
-    reader.report(error.source().begin.line, describe(error, text));
+  auto parsed = toml::parse(text);
+  if (parsed) {
+    read_entries(parsed.table(), reader);
+  } else {
+    reader.report(parsed.error().source().begin.line, describe(parsed.error(), text));
   }
   if (!reader.mistakes.empty()) {
     std::stable_sort(reader.mistakes.begin(), reader.mistakes.end(),
