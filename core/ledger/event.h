@@ -30,7 +30,8 @@ struct TransferEnded {
   std::int64_t ended_at = 0;
   std::uint64_t first = 0;  // the half-open span of the file that was asked for
   std::uint64_t last = 0;
-  std::uint64_t bytes_sent = 0;  // body bytes that left, acknowledged or not
+  std::uint64_t bytes_sent = 0;   // body bytes that left, acknowledged or not
+  std::uint64_t bytes_acked = 0;  // of these, bytes that the peer acknowledged
   std::uint64_t file_size = 0;
   std::uint64_t version = 0;  // equal for transfers of the same version of the same path
   std::uint32_t copies = 0;   // copies that it completed

@@ -78,6 +78,7 @@ void put(ByteWriter& w, const TransferEnded& r) {
   w.put(r.first);
   w.put(r.last);
   w.put(r.bytes_sent);
+  w.put(r.bytes_acked);
   w.put(r.file_size);
   w.put(r.version);
   w.put(r.copies);
@@ -177,6 +178,7 @@ bool get(ByteReader& r, TransferEnded& out) {
   out.first = r.get<std::uint64_t>();
   out.last = r.get<std::uint64_t>();
   out.bytes_sent = r.get<std::uint64_t>();
+  out.bytes_acked = r.get<std::uint64_t>();
   out.file_size = r.get<std::uint64_t>();
   out.version = r.get<std::uint64_t>();
   out.copies = r.get<std::uint32_t>();

@@ -88,7 +88,7 @@ HistoryRow HistoryJoiner::add(const EventId& id, std::string_view link_id,
     row.outcome = Outcome::refused;
     return row;
   }
-  if (span.first == 0 && span.last >= ended.file_size) {
+  if (ended.outcome == Outcome::complete && span.first == 0 && span.last >= ended.file_size) {
     row.outcome = Outcome::complete;
     return row;
   }
@@ -104,37 +104,33 @@ void HistoryJoiner::clear() {
   open_.clear();
 }
 
-// The bytes that left. The last byte of a whole file that the peer never acknowledged in full is
-// left out, so that a row says "complete" only of what arrived.
 HistoryJoiner::Span HistoryJoiner::delivered(const TransferEnded& ended) {
   const auto asked = ended.last > ended.first ? ended.last - ended.first : 0;
-  Span span{ended.first, ended.first + std::min(ended.bytes_sent, asked)};
-  const bool broken = ended.whole && ended.outcome != Outcome::complete;
-  if (broken && span.last == ended.last && asked > 0) --span.last;
-  return span;
+  return {ended.first, ended.first + std::min(ended.bytes_acked, asked)};
 }
 
 bool HistoryJoiner::joins(const OpenRow& open, const TransferEnded& ended, Span span) {
   if (ended.outcome == Outcome::refused || ended.file_size != open.row.file_size) return false;
   if (ended.started_at - kJoinWithinSeconds > open.row.ended_at) return false;
   if (open.spans.size() >= kSpansMax) return false;
-  if (span.first == span.last) return true;
-  return std::ranges::none_of(
-      open.spans, [&](Span had) { return span.first < had.last && had.first < span.last; });
+  std::uint64_t repeated = 0;
+  for (const Span& had : open.spans) {
+    const auto first = std::max(span.first, had.first);
+    const auto last = std::min(span.last, had.last);
+    repeated += last > first ? last - first : 0;
+  }
+  return repeated <= std::min(kRepeatedBytesMax, (span.last - span.first) / 2);
 }
 
 void HistoryJoiner::insert(std::vector<Span>& spans, Span span) {
   if (span.first == span.last) return;
-  auto next = std::ranges::lower_bound(spans, span.first, {}, &Span::first);
-  if (next != spans.end() && next->first == span.last) {
-    span.last = next->last;
-    next = spans.erase(next);
+  const auto begin = std::ranges::lower_bound(spans, span.first, {}, &Span::last);
+  auto end = begin;
+  for (; end != spans.end() && end->first <= span.last; ++end) {
+    span.first = std::min(span.first, end->first);
+    span.last = std::max(span.last, end->last);
   }
-  if (next != spans.begin() && std::prev(next)->last == span.first) {
-    std::prev(next)->last = span.last;
-  } else {
-    spans.insert(next, span);
-  }
+  spans.insert(spans.erase(begin, end), span);
 }
 
 bool HistoryJoiner::covers(const std::vector<Span>& spans, std::uint64_t file_size) {

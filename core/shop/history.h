@@ -2,9 +2,11 @@
 // that a client fetched one after the other or side by side.
 //
 // A transfer joins a row when it is of the same link, file version, client address and user agent,
-// began at most 60 s after the row's last end, and shares no byte with what the row already has. A
-// repeated or overlapping request begins a new row. Nothing depends on a clock but the times in the
-// events, so that a late replay makes the same rows. Callable from one thread at a time.
+// began at most 60 s after the row's last end, and goes on with what the row has: of the bytes that
+// arrived, at most half, and at most kRepeatedBytesMax, had arrived before (what a broken
+// connection's client had not read yet, it asks for again). A repeated request begins a new row.
+// Nothing depends on a clock but the times in the events, so that a late replay makes the same
+// rows. Callable from one thread at a time.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -42,6 +44,8 @@ struct HistoryRow {
 };
 
 inline constexpr std::int64_t kJoinWithinSeconds = 60;
+// The largest receive buffer that systems give to one connection by themselves.
+inline constexpr std::uint64_t kRepeatedBytesMax = 8 << 20;
 inline constexpr std::uint64_t kProbeBytesMax = 64 * 1024;
 // Rows that could still be joined, so that memory stays bounded (some 8 MB); beyond, the one that
 // grew longest ago is closed.

@@ -21,6 +21,7 @@ TransferEnded range(std::uint64_t first, std::uint64_t last, std::int64_t from =
           .first = first,
           .last = last,
           .bytes_sent = last - first,
+          .bytes_acked = last - first,
           .file_size = 10 * kMiB,
           .version = 1,
           .outcome = Outcome::partial,
@@ -116,17 +117,37 @@ TEST_F(HistoryJoinerTest, EndThatArrivesLaterThanAnotherOfItsRowDoesNotShortenTh
   EXPECT_EQ(row.ended_at, 5000);
 }
 
-TEST_F(HistoryJoinerTest, RepeatedOrOverlappingRequestBeginsANewRow) {
+TEST_F(HistoryJoinerTest, RepeatedRequestBeginsANewRow) {
   const auto first = add(range(0, 2 * kMiB));
   EXPECT_NE(add(range(0, 2 * kMiB)).event_id, first.event_id) << "repeated";
   const auto second = add(range(2 * kMiB, 3 * kMiB));
   EXPECT_EQ(second.event_id, event_id(7, 2, 0)) << "joins the newest row of its client";
-  EXPECT_EQ(add(range(3 * kMiB - 1, 4 * kMiB)).event_id, event_id(7, 4, 0)) << "one byte shared";
 }
 
-TEST_F(HistoryJoinerTest, BytesThatNeverLeftMayComeInTheSameRow) {
+TEST_F(HistoryJoinerTest, ResumeMayRepeatAtMostHalfOfItsBytes) {
+  const auto first = add(range(0, 4 * kMiB));
+  EXPECT_EQ(add(range(3 * kMiB, 5 * kMiB)).event_id, first.event_id) << "half of it";
+  EXPECT_EQ(add(range(4 * kMiB - 1, 5 * kMiB)).event_id, event_id(7, 3, 0)) << "one byte more";
+}
+
+TEST_F(HistoryJoinerTest, ResumeMayRepeatAtMostAReceiveBuffer) {
+  constexpr std::uint64_t kSize = 100 * kMiB;
+  auto broken = range(0, 50 * kMiB);
+  auto resumed = range(50 * kMiB - kRepeatedBytesMax, kSize);
+  auto repeated = range(50 * kMiB - kRepeatedBytesMax - 1, kSize);
+  for (auto* ended : {&broken, &resumed, &repeated}) ended->file_size = kSize;
+  const auto first = add(broken);
+  EXPECT_NE(add(repeated).event_id, first.event_id);
+  const auto again = add(broken);
+  const auto row = add(resumed);
+  EXPECT_EQ(row.event_id, again.event_id);
+  EXPECT_EQ(row.outcome, Outcome::complete);
+}
+
+TEST_F(HistoryJoinerTest, BytesThatNeverArrivedMayComeInTheSameRow) {
   auto broken = whole(Outcome::partial);
-  broken.bytes_sent = 4 * kMiB;
+  broken.bytes_sent = 5 * kMiB;
+  broken.bytes_acked = 4 * kMiB;
   const auto first = add(broken);
   EXPECT_EQ(first.outcome, Outcome::partial);
   const auto row = add(range(4 * kMiB, 10 * kMiB));
@@ -154,13 +175,13 @@ TEST_F(HistoryJoinerTest, SmallTransferIsAProbeUnlessMoreFollows) {
   EXPECT_EQ(add(range(kProbeBytesMax, kProbeBytesMax + 1)).outcome, Outcome::partial) << "joined";
   EXPECT_EQ(add(range(0, kProbeBytesMax + 1)).outcome, Outcome::partial) << "one byte too many";
   auto small = whole();
-  small.last = small.bytes_sent = small.file_size = 1000;
+  small.last = small.bytes_sent = small.bytes_acked = small.file_size = 1000;
   EXPECT_EQ(add(small).outcome, Outcome::complete) << "all of a small file";
 }
 
 TEST_F(HistoryJoinerTest, TransfersWithoutBytesJoinAndCoverNothing) {
   auto nothing = range(0, kMiB);
-  nothing.bytes_sent = 0;
+  nothing.bytes_sent = nothing.bytes_acked = 0;
   const auto first = add(nothing);
   EXPECT_EQ(first.outcome, Outcome::probe);
   EXPECT_EQ(add(nothing).outcome, Outcome::partial);
@@ -171,7 +192,7 @@ TEST_F(HistoryJoinerTest, RefusalStandsAlone) {
   const auto first = add(range(0, kMiB));
   auto refused = range(kMiB, 2 * kMiB);
   refused.outcome = Outcome::refused;
-  refused.bytes_sent = 0;
+  refused.bytes_sent = refused.bytes_acked = 0;
   const auto row = add(refused);
   EXPECT_EQ(row.outcome, Outcome::refused);
   EXPECT_NE(row.event_id, first.event_id);
