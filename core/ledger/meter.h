@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/content/version.h"
 #include "core/ledger/span.h"
 
 namespace tallygate::ledger {
@@ -26,11 +27,7 @@ inline constexpr std::size_t kFlightsMax = 256;
 inline constexpr std::uint64_t kMillion = 1'000'000;
 
 // Path and ETag of what is served, hashed. Equal on every edge that has the same file.
-struct VersionKey {
-  std::uint64_t high = 0;
-  std::uint64_t low = 0;
-  friend bool operator==(const VersionKey&, const VersionKey&) = default;
-};
+using content::VersionKey;
 
 // A limit in complete copies; nullopt: unlimited.
 using Limit = std::optional<std::uint32_t>;
