@@ -1,0 +1,84 @@
+#include "server/net/listeners.h"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <utility>
+
+namespace tallygate::net {
+namespace {
+
+using boost::system::error_code;
+using Endpoint = boost::asio::ip::tcp::endpoint;
+
+Result<Descriptor> bind_socket(const Endpoint& endpoint, bool share_port, bool v6_only) {
+  Descriptor fd(::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                         IPPROTO_TCP));
+  if (!fd) return last_error();
+  const auto set = [&](int level, int option, int value) {
+    return ::setsockopt(fd.get(), level, option, &value, sizeof value) == 0;
+  };
+  if (!set(SOL_SOCKET, SO_REUSEADDR, 1)) return last_error();
+  if (share_port && !set(SOL_SOCKET, SO_REUSEPORT, 1)) return last_error();
+  if (endpoint.protocol() == boost::asio::ip::tcp::v6() &&
+      !set(IPPROTO_IPV6, IPV6_V6ONLY, v6_only ? 1 : 0)) {
+    return last_error();
+  }
+  if (::bind(fd.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
+    return last_error();
+  }
+  return fd;
+}
+
+Result<std::uint16_t> bound_port(const Descriptor& fd) {
+  Endpoint endpoint;
+  auto size = static_cast<socklen_t>(endpoint.capacity());
+  if (::getsockname(fd.get(), endpoint.data(), &size) != 0) return last_error();
+  endpoint.resize(size);
+  return endpoint.port();
+}
+
+std::string shown(const config::ListenAddress& address) {
+  const bool v6 = address.host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", v6 ? "[" : "", address.host, v6 ? "]" : "", address.port);
+}
+
+}  // namespace
+
+Result<Listeners, std::string> bind_listeners(const std::vector<config::ListenAddress>& addresses,
+                                              unsigned workers) {
+  Listeners listeners;
+  listeners.sockets.resize(workers);
+  for (config::ListenAddress address : addresses) {
+    const auto failed = [&](const error_code& ec) {
+      return fmt::format("server.listen: cannot listen on {}: {}", shown(address), ec.message());
+    };
+    error_code ec;
+    const auto host = boost::asio::ip::make_address(address.host, ec);
+    if (ec) return failed(ec);
+    // "::" means IPv6 and IPv4, unless IPv4 is listed as well.
+    const bool v6_only = std::any_of(addresses.begin(), addresses.end(), [](const auto& other) {
+      return other.host.find(':') == std::string::npos;
+    });
+    {
+      const auto alone = bind_socket({host, address.port}, false, v6_only);
+      if (!alone) return failed(alone.error());
+      const auto port = bound_port(*alone);
+      if (!port) return failed(port.error());
+      address.port = *port;
+    }
+    for (auto& sockets : listeners.sockets) {
+      auto fd = bind_socket({host, address.port}, true, v6_only);
+      if (!fd) return failed(fd.error());
+      sockets.push_back({std::move(*fd), host.is_v6()});
+    }
+    listeners.addresses.push_back(shown(address));
+  }
+  return listeners;
+}
+
+}  // namespace tallygate::net

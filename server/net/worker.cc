@@ -1,0 +1,242 @@
+#include "server/net/worker.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <cstdio>
+#include <exception>
+#include <future>
+#include <utility>
+
+#include "server/http/connection.h"
+
+namespace tallygate::net {
+namespace {
+
+// When descriptors or the cap on connections have run out: how long accepting pauses. A loop that
+// tries again at once burns a core and accepts nothing.
+constexpr std::chrono::milliseconds kAcceptPause{100};
+
+// The open-file caches of all workers take at most a quarter of the descriptors.
+std::size_t open_files_max(unsigned workers) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 4096;
+  return std::clamp<std::size_t>(limit.rlim_cur / 4 / std::max(1u, workers), 8, 4096);
+}
+
+void report_escaped(const char* where, const std::exception_ptr& escaped) {
+  if (!escaped) return;
+  try {
+    std::rethrow_exception(escaped);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "tallygate: {} ended by an exception: {}\n", where, e.what());
+  }
+}
+
+}  // namespace
+
+// -- Worker -------------------------------------------------------------------------------------
+
+Worker::Worker(const Services& services, Workers& workers)
+    : services_(services),
+      workers_(workers),
+      context_(std::make_unique<asio::io_context>(1)),
+      files_(services.root, services.types, services.clock,
+             open_files_max(std::max(1u, services.settings.server.threads))),
+      now_(services.clock.steady_now()) {}
+
+Worker::~Worker() {
+  stop();
+  acceptors_.clear();
+  context_.reset();
+}
+
+error_code Worker::start(std::vector<BoundSocket> sockets) {
+  for (BoundSocket& socket : sockets) {
+    auto& acceptor = acceptors_.emplace_back(*context_);
+    error_code ec;
+    acceptor.assign(socket.is_v6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(), socket.fd.get(), ec);
+    if (ec) return ec;
+    static_cast<void>(socket.fd.release());
+    acceptor.listen(asio::socket_base::max_listen_connections, ec);
+    if (ec) return ec;
+  }
+  for (auto& acceptor : acceptors_) {
+    asio::co_spawn(*context_, accept(acceptor), [](const std::exception_ptr& escaped) {
+      report_escaped("accepting connections", escaped);
+    });
+  }
+  asio::co_spawn(*context_, tick(),
+                 [](const std::exception_ptr& escaped) { report_escaped("the tick", escaped); });
+  thread_ = std::thread([this] { context_->run(); });
+  return {};
+}
+
+void Worker::post(std::function<void()> work) {
+  asio::post(*context_, std::move(work));
+}
+
+void Worker::stop() {
+  context_->stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::string_view Worker::date() {
+  const std::int64_t second = services_.clock.unix_now();
+  if (second != date_at_) {
+    date_at_ = second;
+    date_ = http::format_date(second);
+  }
+  return date_.view();
+}
+
+Worker::Connections::iterator Worker::enter(http::Connection& connection) {
+  workers_.connection_opened();
+  return connections_.insert(connections_.end(), &connection);
+}
+
+void Worker::leave(Connections::iterator place) {
+  connections_.erase(place);
+  workers_.connection_closed();
+}
+
+Task<> Worker::accept(asio::basic_socket_acceptor<asio::ip::tcp, Executor>& acceptor) {
+  Timer pause(*context_);
+  while (!draining_) {
+    if (!workers_.may_accept()) {
+      pause.expires_after(kAcceptPause);
+      static_cast<void>(co_await pause.async_wait(kAwait));
+      continue;
+    }
+    Socket socket(*context_);
+    const auto [ec] = co_await acceptor.async_accept(socket, kAwait);
+    if (ec == asio::error::operation_aborted) co_return;
+    if (ec) {
+      if (ec == asio::error::connection_aborted) continue;
+      pause.expires_after(kAcceptPause);
+      static_cast<void>(co_await pause.async_wait(kAwait));
+      continue;
+    }
+    auto connection = std::make_unique<http::Connection>(std::move(socket), *this);
+    asio::co_spawn(
+        *context_, http::Connection::run(std::move(connection)),
+        [](const std::exception_ptr& escaped) { report_escaped("a connection", escaped); });
+  }
+}
+
+Task<> Worker::tick() {
+  Timer timer(*context_);
+  for (;;) {
+    timer.expires_after(kTick);
+    static_cast<void>(co_await timer.async_wait(kAwait));
+    now_ = services_.clock.steady_now();
+    for (http::Connection* connection : connections_) connection->on_tick(now_);
+  }
+}
+
+void Worker::settle_link(const ledger::LinkKey& link, std::chrono::seconds stalled) {
+  for (http::Connection* connection : connections_) connection->settle_link(link, stalled);
+}
+
+void Worker::cut_link(const ledger::LinkKey& link) {
+  for (http::Connection* connection : connections_) connection->cut_link(link);
+}
+
+void Worker::drain() {
+  draining_ = true;
+  error_code ec;
+  for (auto& acceptor : acceptors_) acceptor.close(ec);
+  for (http::Connection* connection : connections_) connection->drain();
+}
+
+void Worker::cut_all() {
+  for (http::Connection* connection : connections_) connection->cut();
+}
+
+// -- Workers ------------------------------------------------------------------------------------
+
+Workers::Workers(const Services& services, unsigned threads)
+    : connections_max_(services.settings.server.max_connections) {
+  for (unsigned i = 0; i < threads; ++i) {
+    workers_.push_back(std::make_unique<Worker>(services, *this));
+  }
+}
+
+Workers::~Workers() = default;
+
+std::string Workers::start(Listeners listeners) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (const error_code ec = workers_[i]->start(std::move(listeners.sockets[i]))) {
+      return "cannot listen: " + ec.message();
+    }
+  }
+  return {};
+}
+
+bool Workers::may_accept() const {
+  return connections_ < connections_max_;
+}
+
+Task<> Workers::settle_link(ledger::LinkKey link, std::chrono::seconds stalled) {
+  struct Progress {
+    explicit Progress(const Executor& executor) : timer(executor) {}
+    Timer timer;
+    std::size_t left = 0;
+  };
+  const Executor executor = co_await asio::this_coro::executor;
+  const auto progress = std::make_shared<Progress>(executor);
+  progress->left = workers_.size();
+  progress->timer.expires_after(std::chrono::seconds(1));
+  for (const auto& worker : workers_) {
+    worker->post([worker = worker.get(), link, stalled, progress, executor] {
+      worker->settle_link(link, stalled);
+      asio::post(executor, [progress] {
+        if (--progress->left == 0) progress->timer.cancel();
+      });
+    });
+  }
+  static_cast<void>(co_await progress->timer.async_wait(kAwait));
+}
+
+void Workers::settle_link_and_wait(const ledger::LinkKey& link) {
+  std::vector<std::future<void>> done;
+  for (const auto& worker : workers_) {
+    auto promise = std::make_shared<std::promise<void>>();
+    done.push_back(promise->get_future());
+    worker->post([worker = worker.get(), link, promise] {
+      worker->settle_link(link, std::chrono::seconds(0));
+      promise->set_value();
+    });
+  }
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  for (auto& future : done) future.wait_until(deadline);
+}
+
+void Workers::cut_link(const ledger::LinkKey& link) {
+  for (const auto& worker : workers_) {
+    worker->post([worker = worker.get(), link] { worker->cut_link(link); });
+  }
+}
+
+void Workers::drain(std::chrono::milliseconds timeout, const std::atomic<bool>& at_once) {
+  constexpr std::chrono::milliseconds kLook{20};
+  for (const auto& worker : workers_) worker->post([worker = worker.get()] { worker->drain(); });
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (connections_ != 0 && !at_once && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kLook);
+  }
+  for (const auto& worker : workers_) worker->post([worker = worker.get()] { worker->cut_all(); });
+  // Frames that wait for the ledger or the shop have deadlines of their own.
+  const auto last = std::chrono::steady_clock::now() + ledger::kDurableTimeout * 2;
+  while (connections_ != 0 && std::chrono::steady_clock::now() < last) {
+    std::this_thread::sleep_for(kLook);
+  }
+  for (const auto& worker : workers_) worker->stop();
+}
+
+}  // namespace tallygate::net
