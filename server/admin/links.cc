@@ -1,0 +1,114 @@
+#include "server/admin/links.h"
+
+#include <algorithm>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <utility>
+#include <vector>
+
+#include "server/ledger/ledger.h"
+#include "server/net/callback.h"
+#include "server/shop/sync.h"
+
+namespace tallygate::admin {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::chrono::seconds kShopTimeout{5};
+
+std::string_view name_of(shop::State state) {
+  static constexpr std::string_view kNames[] = {"active", "held", "refunded", "revoked"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+template <class T>
+json::value or_null(const std::optional<T>& value) {
+  return value ? json::value(*value) : json::value(nullptr);
+}
+
+json::value name_of(ledger::Blocked blocked) {
+  if (blocked == ledger::Blocked::none) return nullptr;
+  return blocked == ledger::Blocked::copies ? "copies" : "traffic";
+}
+
+json::object describe(const std::string& id, const ledger::AccountView& view,
+                      const shop::Word& word) {
+  // For all edges together: what others delivered is in the limit as well as in what is used.
+  shop::Word of_all = word;
+  of_all.used_elsewhere = 0;
+  const auto limit = shop::effective_limit(of_all, view.signed_terms.limit);
+  const std::uint64_t used = view.counted + word.used_elsewhere;
+  json::object link;
+  link["id"] = id;
+  link["path"] =
+      view.identity.path.empty() ? json::value(nullptr) : json::value(view.identity.path);
+  link["limit"] = or_null(limit);
+  link["used"] = limit ? std::min<std::uint64_t>(used, *limit) : used;
+  link["copies"] = view.copies;
+  link["traffic_bytes"] = view.traffic_bytes;
+  link["expires_at"] = or_null(shop::effective_expiry(word, view.signed_terms.expires_at));
+  link["state"] = name_of(word.state);
+  link["blocked"] = name_of(view.blocked);
+  link["in_flight"] = view.in_flight;
+  return link;
+}
+
+// The link's own row combined with its folder's, as far as the ledger has heard.
+shop::Word word_in_force(const ledger::Ledger& ledger, const ledger::AccountView& view) {
+  return ledger.look(view.identity.id, view.identity.parent_id).word;
+}
+
+void apply(const shop::Edit& edit, shop::Word& word) {
+  if (edit.max_copies) word.max_copies = *edit.max_copies;
+  if (edit.expires_at) word.expires_at = *edit.expires_at;
+  if (edit.state) word.state = *edit.state;
+  if (edit.reset) ++word.reset_gen;
+}
+
+}  // namespace
+
+Task<std::optional<json::object>> show_link(const net::Services& services, net::Workers& workers,
+                                            std::string link_id) {
+  workers.settle_link_and_wait(ledger::link_key(link_id));
+  if (const auto view = services.ledger.view(link_id)) {
+    co_return describe(link_id, *view, word_in_force(services.ledger, *view));
+  }
+  if (services.shop == nullptr) co_return std::nullopt;
+  // Never used here; the shop may have a row all the same.
+  std::vector<std::string> ids{link_id};
+  const auto ask = [&](auto callback) {
+    services.shop->look_up(std::move(ids), std::move(callback));
+  };
+  const auto rows = co_await net::call_back<std::vector<shop::LookUp>>(kShopTimeout, ask);
+  if (!rows || rows->front().kind != shop::LookUp::Kind::found) co_return std::nullopt;
+  co_return describe(link_id, ledger::AccountView{}, rows->front().word);
+}
+
+Task<EditAnswer> edit_link(const net::Services& services, net::Workers& workers,
+                           std::string link_id, shop::Edit edit) {
+  if (services.shop != nullptr) {
+    using Answer = shop::Answer<bool>;
+    const auto ask = [&](auto callback) {
+      services.shop->edit(link_id, edit, std::move(callback));
+    };
+    const auto answer = co_await net::call_back<Answer>(kShopTimeout, ask);
+    if (!answer) co_return EditAnswer{EditOutcome::failed, "the shop's database did not answer"};
+    if (!*answer) co_return EditAnswer{EditOutcome::failed, answer->error().text};
+    co_return EditAnswer{**answer ? EditOutcome::done : EditOutcome::no_such_link, {}};
+  }
+  const auto view = services.ledger.view(link_id);
+  if (!view && !edit.create) co_return EditAnswer{EditOutcome::no_such_link, {}};
+  shop::Word word = view ? view->spoken.word : shop::Word{};
+  apply(edit, word);
+  services.ledger.hear(link_id, word, true);
+  services.ledger.flush();
+  if (const std::string why = services.ledger.failure(); !why.empty()) {
+    co_return EditAnswer{EditOutcome::failed, why};
+  }
+  const bool cut = services.settings.shop.on_revoke == config::OnRevoke::cut;
+  if (!shop::is_active(word) && cut) workers.cut_link(ledger::link_key(link_id));
+  co_return EditAnswer{EditOutcome::done, {}};
+}
+
+}  // namespace tallygate::admin

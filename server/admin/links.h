@@ -1,0 +1,28 @@
+// What an operator sees and changes of one link.
+#pragma once
+#include <boost/json/fwd.hpp>
+#include <optional>
+#include <string>
+
+#include "server/net/worker.h"
+#include "server/shop/database.h"
+
+namespace tallygate::admin {
+
+// A link as `links show --json` prints it: id, path, limit (null = unlimited), used, copies,
+// traffic_bytes, expires_at, state, blocked (null, "copies", "traffic"), in_flight. Settles first.
+// nullopt: neither the ledger nor the shop knows it.
+[[nodiscard]] Task<std::optional<boost::json::object>> show_link(const net::Services& services,
+                                                                 net::Workers& workers,
+                                                                 std::string link_id);
+
+// Writes the shop's row, where there is a shop; else the ledger's own. The error is for a person.
+enum class EditOutcome : std::uint8_t { done, no_such_link, failed };
+struct EditAnswer {
+  EditOutcome outcome;
+  std::string error;
+};
+[[nodiscard]] Task<EditAnswer> edit_link(const net::Services& services, net::Workers& workers,
+                                         std::string link_id, shop::Edit edit);
+
+}  // namespace tallygate::admin
