@@ -1,0 +1,20 @@
+// The commands, each with its options. All end with one of the codes in exit_code.h; results go to
+// standard output, messages to standard error.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace tallygate::command {
+
+// Each adds its commands to `app`; the one that is chosen runs while the command line is parsed,
+// and writes its exit code to `exit_code`.
+void add_serve(CLI::App& app, int& exit_code);            // serve, check
+void add_link_commands(CLI::App& app, int& exit_code);    // keygen, sign, verify
+void add_links(CLI::App& app, int& exit_code);            // links show|set|revoke|restore|reset
+void add_ledger_commands(CLI::App& app, int& exit_code);  // ledger check
+void add_shop_commands(CLI::App& app, int& exit_code);    // shop init|status
+void add_demo(CLI::App& app, int& exit_code);
+
+}  // namespace tallygate::command

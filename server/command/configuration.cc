@@ -1,0 +1,99 @@
+#include "server/command/configuration.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "core/config/parse.h"
+#include "core/link/keyring_file.h"
+#include "server/content/root.h"
+#include "server/net/descriptor.h"
+
+namespace tallygate::command {
+namespace {
+
+// Settings and keyrings are written by hand; a larger file is the wrong file.
+constexpr std::size_t kFileBytesMax = 16 << 20;
+
+Result<std::string> read_all(int fd) {
+  std::string text;
+  char block[16384];
+  for (;;) {
+    const ssize_t n = ::read(fd, block, sizeof block);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return last_error();
+    if (n == 0) return text;
+    text.append(block, static_cast<std::size_t>(n));
+    if (text.size() > kFileBytesMax) return make_error_code(boost::system::errc::file_too_large);
+  }
+}
+
+std::unique_ptr<const link::Keyring> load_keyring(const std::string& path,
+                                                  std::vector<std::string>& mistakes) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0) {
+    mistakes.push_back(
+        fmt::format("{}: the keyring cannot be read: {}", path, last_error().message()));
+    return nullptr;
+  }
+  if (const auto wrong = link::find_keyring_mode_error(status.st_mode)) {
+    mistakes.push_back(path + ": " + *wrong);
+    return nullptr;
+  }
+  auto text = read_all(fd.get());
+  if (!text) {
+    mistakes.push_back(
+        fmt::format("{}: the keyring cannot be read: {}", path, text.error().message()));
+    return nullptr;
+  }
+  auto keyring = link::parse_keyring(*text);
+  OPENSSL_cleanse(text->data(), text->size());
+  if (!keyring) {
+    for (const link::KeyringMistake& m : keyring.error()) {
+      mistakes.push_back(m.line == 0 ? fmt::format("{}: {}", path, m.message)
+                                     : fmt::format("{}:{}: {}", path, m.line, m.message));
+    }
+    return nullptr;
+  }
+  return std::make_unique<const link::Keyring>(std::move(*keyring));
+}
+
+}  // namespace
+
+Result<std::string, std::vector<std::string>> read_file(const std::string& path) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return std::vector{path + ": " + last_error().message()};
+  auto text = read_all(fd.get());
+  if (!text) return std::vector{path + ": " + text.error().message()};
+  return std::move(*text);
+}
+
+Result<Configuration, std::vector<std::string>> load_configuration(const std::string& file) {
+  const auto text = read_file(file);
+  if (!text) return text.error();
+  config::Parsed parsed = config::parse_settings(*text, file);
+  std::vector<std::string> mistakes;
+  for (const config::Mistake& m : parsed.mistakes) mistakes.push_back(m.text());
+  Configuration configuration;
+  configuration.settings = std::move(parsed.settings);
+  const config::Settings& settings = configuration.settings;
+  if (!settings.content.root.empty()) {
+    const auto root = content::ContentRoot::open(settings.content.root);
+    if (!root) mistakes.push_back(file + ": " + root.error());
+  }
+  if (!settings.links.keyring.empty()) {
+    configuration.keyring = load_keyring(settings.links.keyring, mistakes);
+  }
+  if (!mistakes.empty()) return mistakes;
+  return configuration;
+}
+
+void print_mistakes(const std::vector<std::string>& mistakes) {
+  for (const std::string& line : mistakes) fmt::print(stderr, "{}\n", line);
+}
+
+}  // namespace tallygate::command
