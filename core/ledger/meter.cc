@@ -27,28 +27,26 @@ Uint128 Meter::share(std::uint64_t n) const {
   return size == 0 ? 0 : (Uint128{n} * kMillion + size - 1) / size;
 }
 
+// A layer begins a fragment wherever the number of deliveries rises, so one more delivery makes at
+// most one fragment more, and none if it begins where another ends or ends where another begins.
+bool Meter::can_follow(Span span) const {
+  std::size_t fragments = 0;
+  for (const SpanSet& layer : layers) fragments += layer.fragments();
+  return fragments < fragments_max() ||
+         std::any_of(layers.begin(), layers.end(),
+                     [&](const SpanSet& layer) { return layer.adjoins(span); });
+}
+
 std::uint32_t Meter::cover(Span span) {
-  if (span.empty()) return 0;
+  if (span.empty() || !can_follow(span)) return 0;  // too scattered: traffic only
   // What a span finds covered in one layer is delivered once more: it goes on to the next.
   std::vector<Span> pieces{span};
   std::vector<Span> again;
-  const bool may_overflow = [&] {
-    std::size_t fragments = 1;
-    for (const SpanSet& layer : layers) fragments += layer.fragments() + 1;
-    return fragments > fragments_max();
-  }();
-  std::optional<std::vector<SpanSet>> before;
-  if (may_overflow) before = layers;
   for (std::size_t i = 0; !pieces.empty(); ++i) {
     if (i == layers.size()) layers.emplace_back();
     again.clear();
-    for (const Span& piece : pieces) layers[i].add(piece, again);
+    layers[i].add(pieces, again);
     pieces.swap(again);
-  }
-  if (before) {
-    std::size_t fragments = 0;
-    for (const SpanSet& layer : layers) fragments += layer.fragments();
-    if (fragments > fragments_max()) layers = std::move(*before);  // too scattered: traffic only
   }
   std::uint32_t completed = 0;
   while (!layers.empty() && layers.front().covers({0, size})) {
@@ -137,13 +135,10 @@ bool Meters::surely_room(std::uint64_t more) const {
 std::uint64_t Meters::potential(const Meter& m, std::span<const Span> more) const {
   if (m.size == 0) return m.copies + early_flights(m) + more.size();
   std::vector<Span> spans(more.begin(), more.end());
-  for (const SpanSet& layer : m.layers) {
-    spans.insert(spans.end(), layer.spans().begin(), layer.spans().end());
-  }
   for (const Flight& f : flights_) {
     if (f.meter == &m && !f.late) spans.push_back({f.first, f.last});
   }
-  return m.copies + min_depth(m.size, spans);
+  return m.copies + min_depth(m.size, m.layers, spans);
 }
 
 // May `n` more bytes of `m` leave under (limit + W) + A, over all versions?
@@ -264,9 +259,8 @@ std::uint32_t Meters::close(std::uint32_t flight, std::uint64_t left, bool compl
     copies = 1;
   }
   flights_.erase(flights_.begin() + (f - flights_.data()));
-  const bool unused = std::none_of(flights_.begin(), flights_.end(),
-                                   [&](const Flight& other) { return other.meter == m; });
-  if (m->detached && unused) {
+  const auto uses_it = [&](const Flight& other) { return other.meter == m; };
+  if (m->detached && std::none_of(flights_.begin(), flights_.end(), uses_it)) {
     std::erase_if(meters_, [&](const auto& p) { return p.get() == m; });
   }
   return copies;

@@ -49,6 +49,8 @@ struct Meter {
   [[nodiscard]] std::size_t fragments_max() const;
   // `n` bytes in millionths of the file, rounded up.
   [[nodiscard]] Uint128 share(std::uint64_t n) const;
+  // Whether `span`, delivered once more, would leave no more than `fragments_max` fragments.
+  [[nodiscard]] bool can_follow(Span span) const;
   // Counts [span) as delivered once more; returns the copies that this completed.
   std::uint32_t cover(Span span);
 

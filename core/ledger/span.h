@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace tallygate::ledger {
@@ -17,10 +18,16 @@ struct Span {
 // Sorted, disjoint, non-adjacent spans.
 class SpanSet {
  public:
-  // Adds `span`, and appends to `again` the parts of it that were there before.
-  // Cost: logarithmic in the set, plus the spans that `span` touches.
-  void add(Span span, std::vector<Span>& again);
+  // Adds `pieces` (sorted, disjoint, none empty), and appends to `again` the parts of them that
+  // were there before, sorted and disjoint as well.
+  // Cost: linear in the pieces and in the spans from the first to the last of them.
+  void add(std::span<const Span> pieces, std::vector<Span>& again);
+  void add(Span piece, std::vector<Span>& again) {
+    if (!piece.empty()) add(std::span<const Span>(&piece, 1), again);
+  }
   [[nodiscard]] bool covers(Span span) const;
+  // Whether a span of the set ends where `span` begins, or begins where it ends.
+  [[nodiscard]] bool adjoins(Span span) const;
   [[nodiscard]] std::uint64_t bytes() const;
   [[nodiscard]] std::size_t fragments() const { return spans_.size(); }
   [[nodiscard]] const std::vector<Span>& spans() const { return spans_; }
@@ -30,8 +37,10 @@ class SpanSet {
   std::vector<Span> spans_;
 };
 
-// The smallest number of `spans` (any order, overlapping) that any byte of [0, size) lies in.
-// `size` > 0. Cost: one sort.
-[[nodiscard]] std::uint64_t min_depth(std::uint64_t size, const std::vector<Span>& spans);
+// The smallest number of `layers` (each contains the next) and `spans` (any order, overlapping)
+// that any byte of [0, size) lies in. `size` > 0.
+// Cost: a sort of `spans`, then a few binary searches for each, however scattered the layers are.
+[[nodiscard]] std::uint64_t min_depth(std::uint64_t size, const std::vector<SpanSet>& layers,
+                                      const std::vector<Span>& spans);
 
 }  // namespace tallygate::ledger

@@ -12,6 +12,8 @@ tallygate_test(core/config/time_text)
 tallygate_test(core/config/unavailable)
 tallygate_test(core/config/wrong)
 
+tallygate_test(core/ledger/span)
+
 tallygate_test(core/link/base64url)
 tallygate_test(core/link/explain)
 tallygate_test(core/link/hmac_sha256)
