@@ -12,6 +12,9 @@ tallygate_test(core/config/time_text)
 tallygate_test(core/config/unavailable)
 tallygate_test(core/config/wrong)
 
+tallygate_test(core/ledger/meter)
+tallygate_test(core/ledger/meter_history)
+tallygate_test(core/ledger/meter_scenarios)
 tallygate_test(core/ledger/span)
 
 tallygate_test(core/link/base64url)
