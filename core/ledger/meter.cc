@@ -123,11 +123,11 @@ std::uint64_t Meters::early_flights(const Meter& m) const {
       flights_.begin(), flights_.end(), [&](const Flight& f) { return f.meter == &m && !f.late; }));
 }
 
-// The common case: room even if every transfer in flight, and every layer, becomes a copy of its
-// own.
+// The common case: room even if every transfer in flight becomes a copy of its own. Layers need no
+// look: some byte is in none of them, and in no more copies than that.
 bool Meters::surely_room(std::uint64_t more) const {
   std::uint64_t most = more;
-  each_current([&](const Meter& m) { most += m.copies + m.layers.size() + early_flights(m); });
+  each_current([&](const Meter& m) { most += m.copies + early_flights(m); });
   return most <= *limit_;
 }
 
