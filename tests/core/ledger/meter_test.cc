@@ -78,10 +78,10 @@ TEST(Meter, CompletesACopyWhenTheLastByteArrives) {
   EXPECT_TRUE(meter.layers.empty());
 }
 
-// A meter of 10,000 bytes in which every other byte was delivered, until no fragment is free.
+// A meter of 10,000 bytes in which every third byte was delivered, until no fragment is free.
 Meter scattered() {
   Meter meter(version(1), 10'000);
-  for (std::uint64_t i = 0; i < 1024; ++i) meter.cover({2 * i, 2 * i + 1});
+  for (std::uint64_t i = 0; i < 1024; ++i) meter.cover({3 * i, 3 * i + 1});
   return meter;
 }
 
@@ -97,21 +97,24 @@ TEST(Meter, IgnoresWhatWouldBeOneFragmentTooMany) {
 TEST(Meter, CountsFragmentsOfAllLayersTogether) {
   Meter meter = scattered();
   const Meter before = meter;
-  EXPECT_EQ(meter.cover({2, 3}), 0);
+  EXPECT_EQ(meter.cover({3, 4}), 0);
   EXPECT_EQ(meter, before) << "the byte delivered twice is a fragment of the second layer";
-  meter.cover({1, 2});  // joins two
+  meter.cover({1, 3});  // joins two
   EXPECT_EQ(meter.layers[0].fragments(), 1023);
-  meter.cover({2, 3});
+  meter.cover({3, 4});
   ASSERT_EQ(meter.layers.size(), 2);
   EXPECT_EQ(meter.layers[1].fragments(), 1);
 }
 
 TEST(Meter, StillTakesWhatMakesNoNewFragmentWhenItIsFull) {
   Meter meter = scattered();
-  EXPECT_EQ(meter.cover({2047, 10'000}), 0);  // grows the last one
+  meter.cover({3070, 10'000});  // grows the last one
+  meter.cover({2, 3});          // grows the second one, to the front
   EXPECT_EQ(meter.layers[0].fragments(), 1024);
-  for (std::uint64_t i = 0; i < 1023; ++i) {
-    EXPECT_EQ(meter.cover({2 * i + 1, 2 * i + 2}), i == 1022 ? 1 : 0);
+  EXPECT_EQ(meter.layers[0].bytes(), 1024 + 6930 + 1);
+  meter.cover({1, 2});
+  for (std::uint64_t i = 1; i < 1023; ++i) {
+    EXPECT_EQ(meter.cover({3 * i + 1, 3 * i + 3}), i == 1022 ? 1 : 0);
   }
   EXPECT_EQ(meter.copies, 1);
 }
@@ -121,7 +124,7 @@ TEST(Meter, IgnoresEvenAWholeFileThatWouldBeOneFragmentTooMany) {
   const Meter before = meter;
   EXPECT_EQ(meter.cover({0, 10'000}), 0);
   EXPECT_EQ(meter, before) << "1024 fragments would be left over from the copy, and the copy";
-  meter.cover({1, 2});  // joins two
+  meter.cover({1, 3});  // joins two
   EXPECT_EQ(meter.cover({0, 10'000}), 1);
   ASSERT_EQ(meter.layers.size(), 1);
   EXPECT_EQ(meter.layers[0].fragments(), 1023);
