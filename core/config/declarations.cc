@@ -78,7 +78,7 @@ constexpr std::array kDeclarations{
         Count{at<&S::server, &S::Server::max_connections>, 1, 1'000'000,
               "each takes a file descriptor and some memory"},
         at_reload, optional,
-        "Connections open at a time, over all threads; further ones are closed at once."},
+        "Connections open at a time, over all threads; further ones wait until one ends."},
     Declaration{"server", "header_timeout",
         Duration{at<&S::server, &S::Server::header_timeout>, 100ms, 5min, kTimeoutReason},
         at_reload, optional,

@@ -50,10 +50,8 @@ std::string sentences(const Declaration& declaration) {
 
 std::string type_and_bounds(const Declaration& declaration) {
   const auto why = reason(declaration.rule);
-  return fmt::format(
-      "{}{}{}.{}{}", capitalized(type_text(declaration.rule)), why.empty() ? "" : ": ", why,
-      declaration.presence == Presence::required ? " Required." : "",
-      declaration.applies == Applies::at_restart ? " A change needs a restart." : "");
+  return fmt::format("{}{}{}.{}", capitalized(type_text(declaration.rule)), why.empty() ? "" : ": ",
+                     why, declaration.presence == Presence::required ? " Required." : "");
 }
 
 bool has_default(const Declaration& declaration) {
@@ -97,16 +95,15 @@ std::string commented_out(std::string_view text) {
 
 std::string settings_help() {
   std::string out =
-      "Settings (TOML; durations are texts with unit: ms, s, m, h or d; * = a change needs a "
-      "restart)\n";
+      "Settings (TOML; durations are texts with unit: ms, s, m, h or d; read at the start)\n";
   for (const auto& table : tables()) {
     out += fmt::format("\n[{}]{}\n", table.name, table.optional ? " (optional)" : "");
     for (const auto& declaration : declarations()) {
       if (declaration.table != table.name) continue;
-      out += fmt::format(
-          "  {}{} = {}\n", declaration.key, declaration.applies == Applies::at_restart ? "*" : "",
-          declaration.presence == Presence::required ? "(required)"
-                                                     : toml_text(declaration.rule, {}));
+      out +=
+          fmt::format("  {} = {}\n", declaration.key,
+                      declaration.presence == Presence::required ? "(required)"
+                                                                 : toml_text(declaration.rule, {}));
       append_wrapped(
           out, "      ",
           fmt::format("{} {}.", sentences(declaration), capitalized(type_text(declaration.rule))));
@@ -118,8 +115,8 @@ std::string settings_help() {
 std::string example_toml() {
   std::string out =
       "# The settings of tallygate, each at its default. What begins with #name = has none: the\n"
-      "# value shown is an example. `tallygate check --config FILE` finds every mistake;\n"
-      "# `tallygate reload` puts a changed file into effect.\n"
+      "# value shown is an example. `tallygate check --config FILE` finds every mistake. They\n"
+      "# are read when the server starts.\n"
       "#\n"
       "# Durations are texts with a unit: ms, s, m, h or d.\n";
   for (const auto& table : tables()) {
