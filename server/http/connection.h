@@ -52,7 +52,7 @@ class Connection {
   // Bytes per second from here on, kept by the kernel; 0: as fast as it goes.
   void set_pace(std::uint64_t bytes_per_second);
   [[nodiscard]] bool is_paced() const { return paced_; }
-  // Answers with a problem, as JSON or as a page. The reason is for the log.
+  // Answers with a problem, as JSON or as a page. The reason is for the log; static text.
   [[nodiscard]] Task<> refuse(const RequestHead& head, const CheckedRequest& request,
                               Problem problem, std::string_view reason,
                               std::optional<std::uint64_t> file_size = std::nullopt);

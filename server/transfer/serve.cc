@@ -42,12 +42,24 @@ Problem problem_of(ledger::Refusal refusal) {
   }
 }
 
-// A path that cannot be opened is missing, unless it is we who lack something.
-Problem problem_of(const error_code& ec) {
+// A path that cannot be opened is missing, unless it is we who lack something. The reason is for the
+// operator: a customer is not told why a file is missing.
+struct OpenFailure {
+  Problem problem;
+  std::string_view reason;
+};
+OpenFailure failure_of(const error_code& ec) {
   using namespace boost::system::errc;
-  const bool ours = ec == too_many_files_open || ec == too_many_files_open_in_system ||
-                    ec == not_enough_memory || ec == io_error;
-  return ours ? Problem::temporarily_unavailable : Problem::file_missing;
+  if (ec == too_many_files_open || ec == too_many_files_open_in_system) {
+    return {Problem::temporarily_unavailable, "no descriptor left"};
+  }
+  if (ec == not_enough_memory) return {Problem::temporarily_unavailable, "no memory left"};
+  if (ec == io_error) return {Problem::temporarily_unavailable, "the disk fails"};
+  if (ec == permission_denied) return {Problem::file_missing, "the file may not be read"};
+  if (ec == too_many_symbolic_link_levels || ec == cross_device_link) {
+    return {Problem::file_missing, "a symbolic link, or out of the root"};
+  }
+  return {Problem::file_missing, "no such file"};
 }
 
 Task<> answer_options(http::Connection& connection, const http::RequestHead& head) {
@@ -98,8 +110,8 @@ Task<> serve(http::Connection& connection, const http::RequestHead& head,
   // open: which file, which version?
   const auto file = connection.worker().files().open(grant->path);
   if (!file) {
-    const std::string why = file.error().message();
-    co_await refuse(problem_of(file.error()), why);
+    const OpenFailure failure = failure_of(file.error());
+    co_await refuse(failure.problem, failure.reason);
     co_return;
   }
 
