@@ -1,0 +1,2 @@
+// Only there to have the tests' common headers compiled.
+#include <gtest/gtest.h>
