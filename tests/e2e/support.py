@@ -354,6 +354,31 @@ class TestCase(unittest.TestCase):
             server.remove()
 
 
+class SharedServerTestCase(unittest.TestCase):
+    """Tests that leave nothing behind, on one server: `self.server`."""
+
+    maxDiff = None
+    settings = {}
+    keys = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(cls.settings, cls.keys)
+        cls.addClassCleanup(cls.server.remove)
+        cls.server.start()
+        cls.addClassCleanup(cls._stop)
+        cls.prepare()
+
+    @classmethod
+    def prepare(cls):
+        """Puts files where they are needed."""
+
+    @classmethod
+    def _stop(cls):
+        if cls.server.is_running():
+            cls.server.stop()
+
+
 # -- the client ----------------------------------------------------------------------------------
 
 class Closed(Exception):

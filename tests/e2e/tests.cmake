@@ -5,9 +5,15 @@ find_package(Python3 3.11 REQUIRED COMPONENTS Interpreter)
 
 # tallygate_e2e(range): tests/e2e/range_test.py becomes e2e.range.
 function(tallygate_e2e name)
-  add_test(NAME e2e.${name} COMMAND Python3::Interpreter -m unittest -v ${name}_test
+  add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} -m unittest -v ${name}_test
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests/e2e)
   set_tests_properties(e2e.${name} PROPERTIES TIMEOUT 600
     ENVIRONMENT "TALLYGATE=$<TARGET_FILE:tallygate>;PYTHONDONTWRITEBYTECODE=1;${TALLYGATE_TEST_ENVIRONMENT}")
 endfunction()
 
+# Lower layers first.
+tallygate_e2e(head)
+tallygate_e2e(connection)
+tallygate_e2e(refusal)
+tallygate_e2e(response)
+tallygate_e2e(range)
