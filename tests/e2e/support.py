@@ -478,6 +478,17 @@ class Client:
         del self.received[:size]
         return data
 
+    def discard(self, size):
+        """As `read`, but keeps nothing."""
+        taken = min(size, len(self.received))
+        del self.received[:taken]
+        buffer = memoryview(bytearray(min(size, MIB)))
+        while taken < size:
+            n = self.socket.recv_into(buffer[:min(size - taken, MIB)])
+            if n == 0:
+                raise Closed(b"")
+            taken += n
+
     def read_head(self):
         while (end := self.received.find(b"\r\n\r\n")) < 0:
             if not self._more():
