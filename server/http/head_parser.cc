@@ -65,14 +65,15 @@ ParsedHead parse_head(std::string_view received, std::size_t& scanned, RequestHe
   const std::size_t from = std::max(scanned, skipped + 3) - 3;  // the end may straddle two reads
   const std::size_t end = received.find("\r\n\r\n", from);
   scanned = received.size();
+  // A first line that ends without CR is no HTTP, or garbage. Said before the parser, which takes
+  // it for a wrong version, and before the rest of the head, which may never come.
+  const auto line_end = text.find('\n');
+  if (line_end != std::string_view::npos && (line_end == 0 || text[line_end - 1] != '\r')) {
+    return {HeadState::malformed, 0, Status::bad_request};
+  }
   if (end == std::string_view::npos) {
     if (received.size() >= kHeadBytesMax) {
       return {HeadState::malformed, 0, too_long(text)};
-    }
-    // A line that ends without CR, or garbage: say so now rather than when the time is up.
-    const auto line_end = text.find('\n');
-    if (line_end != std::string_view::npos && (line_end == 0 || text[line_end - 1] != '\r')) {
-      return {HeadState::malformed, 0, Status::bad_request};
     }
     return {};
   }
