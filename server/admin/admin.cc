@@ -245,7 +245,9 @@ Result<std::unique_ptr<Admin>, std::string> Admin::start(const net::Services& se
     asio::basic_stream_socket<Local, Executor> probe(*server->context);
     probe.connect(endpoint, ec);
     if (!ec) return failed(asio::error::address_in_use);
-    if (ec == asio::error::connection_refused) ::unlink(path.c_str());
+    struct stat status {};
+    const bool is_socket = ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+    if (ec == asio::error::connection_refused && is_socket) ::unlink(path.c_str());
   }
   server->acceptor.open(Local(), ec);
   if (!ec) server->acceptor.bind(endpoint, ec);
