@@ -27,6 +27,12 @@ int main(int argc, char** argv) {
     add_demo(app, exit_code);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    // CLI11 would only say that a command is missing, not that the word given is none.
+    const auto unknown = app.remaining(true);
+    if (error.get_name() == "RequiredError" && !unknown.empty()) {
+      fmt::print(stderr, "tallygate: {}: no such command or option; see --help\n", unknown.front());
+      return kUsage;
+    }
     return app.exit(error) == 0 ? kDone : kUsage;
   } catch (const std::exception& error) {
     fmt::print(stderr, "tallygate: {}\n", error.what());
