@@ -45,6 +45,7 @@ TEST(ResponseHead, WholeFile) {
             "Last-Modified: Wed, 31 Dec 2025 00:00:00 GMT\r\n"
             "Content-Disposition: attachment; filename=\"a.flac\"\r\n"
             "Cache-Control: private, no-transform\r\n"
+            "X-Accel-Buffering: no\r\n"
             "X-Content-Type-Options: nosniff\r\n"
             "Referrer-Policy: no-referrer\r\n"
             "\r\n");
