@@ -21,3 +21,16 @@ tallygate_e2e(link)
 tallygate_e2e(path)
 tallygate_e2e(log)
 tallygate_e2e(counting)
+# Commands, start and end of the server, settings.
+tallygate_e2e(commands)
+tallygate_e2e(settings)
+tallygate_e2e(lifecycle)
+tallygate_e2e(links_command)
+tallygate_e2e(ledger_check)
+# The shop's database.
+tallygate_e2e(shop)
+tallygate_e2e(shop_history)
+tallygate_e2e(shop_outage)
+# Other people's programs: curl, wget, aria2, nginx; php, python3, node.
+tallygate_e2e(clients)
+tallygate_e2e(signers)
