@@ -184,12 +184,14 @@ void Account::row_acknowledged(Entries& out) {
   if (spoken_.row_known) return;
   spoken_.row_known = true;
   append(out, {key(), spoken_});
+  report(out);  // as replaying it does
 }
 
 bool Account::row_gone(Entries& out) {
   if (!spoken_.row_known || spoken_.word.state == shop::State::revoked) return false;
   spoken_.word.state = shop::State::revoked;
   append(out, {key(), spoken_});
+  report(out);
   return true;
 }
 
@@ -228,10 +230,9 @@ AccountView Account::view() const {
 // -- recovery -----------------------------------------------------------------------------------
 
 void Account::snapshot(Entries& out) const {
+  TALLYGATE_ASSERT(in_flight() == 0);
   Standing standing{identity_, signed_, spoken_, meters_.limit(), reported_, blocked_, {}};
-  for (const auto& m : meters_.meters()) {
-    if (!m->detached) standing.meters.push_back(*m);
-  }
+  for (const auto& m : meters_.meters()) standing.meters.push_back(*m);
   append(out, {key(), std::move(standing)});
 }
 
@@ -243,6 +244,7 @@ bool Account::replay(const Change& what, Entries& out) {
 }
 
 bool Account::apply(const Identity& change, Entries& out) {
+  if (change.id.empty() || (!identity_.id.empty() && change.id != identity_.id)) return false;
   const bool first_use = change.used && !identity_.used;
   identity_ = change;
   if (first_use) add_event(out, identity_.id, LinkUsed{identity_.path, identity_.parent_id});
@@ -323,13 +325,18 @@ bool Account::apply(const Crashed&, Entries& out) {
 }
 
 bool Account::apply(const Standing& change, Entries&) {
+  if (change.identity.id.empty() || !identity_.id.empty()) return false;
   identity_ = change.identity;
   signed_ = change.signed_terms;
   spoken_ = change.spoken;
   meters_.set_limit(change.limit);
   reported_ = change.reported;
   blocked_ = change.blocked;
-  for (const Meter& m : change.meters) meters_.restore(m);
+  for (const Meter& m : change.meters) {
+    const auto same = [&](const auto& known) { return known->version == m.version; };
+    if (std::any_of(meters_.meters().begin(), meters_.meters().end(), same)) return false;
+    meters_.restore(m);
+  }
   return true;
 }
 

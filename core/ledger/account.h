@@ -83,7 +83,7 @@ class Account {
   // -- recovery
   // Applies a change as it was journalled. False: it makes no sense here; the account is unusable.
   [[nodiscard]] bool replay(const Change& what, Entries& out);
-  // The whole account: a `Standing`, then an `Opened` for each flight.
+  // The whole account, as one `Standing`. No transfer may be in flight: recovery has settled all.
   void snapshot(Entries& out) const;
 
   [[nodiscard]] AccountView view() const;

@@ -13,12 +13,14 @@ namespace tallygate::ledger {
 struct LinkUsed {
   std::string path;       // of the file first asked for
   std::string parent_id;  // folder links: the id whose row holds state and expiry; else empty
+  friend bool operator==(const LinkUsed&, const LinkUsed&) = default;
 };
 
 // `copies` more copies of the link count as used. Never negative.
 struct CopiesCounted {
   std::uint32_t reset_gen;  // measured in this generation: not charged after a later reset
   std::uint64_t copies;
+  friend bool operator==(const CopiesCounted&, const CopiesCounted&) = default;
 };
 
 // How a transfer ended; the column tg_download.outcome.
@@ -39,18 +41,21 @@ struct TransferEnded {
   bool whole = false;      // the whole file was asked for, without a range
   std::string client_ip;   // as configured: full, truncated, or empty
   std::string user_agent;  // at most 256 bytes
+  friend bool operator==(const TransferEnded&, const TransferEnded&) = default;
 };
 
 // The shop's row is blocked for a new reason, or no more (the column tg_link.blocked).
 enum class Blocked : std::uint8_t { none = 0, copies = 1, traffic = 2 };
 struct BlockedChanged {
   Blocked blocked;
+  friend bool operator==(const BlockedChanged&, const BlockedChanged&) = default;
 };
 
 struct Event {
   std::uint64_t seq = 0;  // of the journal record it came from; several events may share one
   std::string link_id;    // as in the shop's table, at most 96 bytes
   std::variant<LinkUsed, CopiesCounted, TransferEnded, BlockedChanged> what;
+  friend bool operator==(const Event&, const Event&) = default;
 };
 
 }  // namespace tallygate::ledger

@@ -90,7 +90,7 @@ class Meters {
   [[nodiscard]] std::uint64_t counted() const;
   [[nodiscard]] std::uint64_t traffic() const;
   // True when the traffic that is left does not suffice to finish a copy that the limit still
-  // allows.
+  // allows, of a version of which anything has left yet.
   [[nodiscard]] bool out_of_traffic() const;
   [[nodiscard]] std::size_t flights() const { return flights_.size(); }
   [[nodiscard]] bool unfinished_copy() const;

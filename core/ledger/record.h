@@ -47,6 +47,7 @@ struct Spoken {
 };
 struct LimitSet {
   Limit limit;
+  friend bool operator==(const LimitSet&, const LimitSet&) = default;
 };
 struct Opened {
   VersionKey version;
@@ -56,20 +57,24 @@ struct Opened {
   std::uint64_t upto = 0;
   std::uint64_t last = 0;
   bool late = false;
+  friend bool operator==(const Opened&, const Opened&) = default;
 };
 struct Leased {
   std::uint32_t flight = 0;
   std::uint64_t upto = 0;
+  friend bool operator==(const Leased&, const Leased&) = default;
 };
 struct Settled {
   std::uint32_t flight = 0;
   std::uint64_t acked = 0;
+  friend bool operator==(const Settled&, const Settled&) = default;
 };
 struct Closed {
   std::uint32_t flight = 0;
   std::uint64_t acked = 0;
   std::uint64_t left = 0;
   bool completed = false;
+  friend bool operator==(const Closed&, const Closed&) = default;
 };
 // Settled bytes of a transfer that has no lease in the journal: its link is unlimited.
 struct Delivered {
@@ -79,10 +84,13 @@ struct Delivered {
   std::uint64_t acked = 0;
   std::uint64_t left = 0;
   bool completed = false;
+  friend bool operator==(const Delivered&, const Delivered&) = default;
 };
 // The process had died before this point: everything leased is in doubt.
-struct Crashed {};
-// A whole link, at the head of a journal file. Flights follow as `Opened`.
+struct Crashed {
+  friend bool operator==(const Crashed&, const Crashed&) = default;
+};
+// A whole link, at the head of a journal file. None of its transfers is in flight.
 struct Standing {
   Identity identity;
   Signed signed_terms;
@@ -91,6 +99,7 @@ struct Standing {
   std::uint64_t reported = 0;
   Blocked blocked = Blocked::none;
   std::vector<Meter> meters;
+  friend bool operator==(const Standing&, const Standing&) = default;
 };
 
 using Change = std::variant<Identity, Signed, Spoken, LimitSet, Opened, Leased, Settled, Closed,
@@ -98,6 +107,7 @@ using Change = std::variant<Identity, Signed, Spoken, LimitSet, Opened, Leased, 
 struct Record {
   LinkKey link;
   Change what;
+  friend bool operator==(const Record&, const Record&) = default;
 };
 
 // Records on their way to the journal, and the events that they cause.

@@ -159,12 +159,14 @@ class Rule {
     for (const auto& [name, v] : known_) sum += at(v).left;
     return sum;
   }
-  // A copy is still allowed, and the traffic left would not bring it to an end.
+  // A copy is still allowed, and the traffic left would not bring it to an end. A version of which
+  // nothing has left yet says nothing.
   [[nodiscard]] bool out_of_traffic() const {
     if (!limit_ || copies() >= *limit_) return false;
     if (counted() >= *limit_) return true;
     return std::any_of(known_.begin(), known_.end(), [&](const auto& entry) {
       const Version& v = at(entry.second);
+      if (v.left == 0) return false;
       const auto missing = std::count(v.acknowledged.begin(), v.acknowledged.end(), v.copies());
       return !traffic_suffices(entry.second, missing, false);
     });
