@@ -21,9 +21,10 @@ class ByteWriter {
     std::memcpy(bytes, &value, sizeof(T));
     out_.append(bytes, sizeof(T));
   }
-  void put_text(std::string_view text) {  // up to 64 KiB
+  void put_text(std::string_view text) {  // the first 65,535 bytes of it
+    text = text.substr(0, UINT16_MAX);
     put(static_cast<std::uint16_t>(text.size()));
-    out_.append(text.substr(0, UINT16_MAX));
+    out_.append(text);
   }
   template <std::integral T>
   void put_optional(const std::optional<T>& value) {

@@ -52,9 +52,10 @@ Result<FileHead, std::string> parse_file_head(std::string_view block) {
   ByteReader r(block.substr(kFileMagic.size()));
   FileHead head;
   head.version = r.get<std::uint32_t>();
-  if (head.version > kFormatVersion) {
+  if (head.version != kFormatVersion) {
     return "has format version " + std::to_string(head.version) + ", this program knows " +
-           std::to_string(kFormatVersion) + ": it was written by a newer tallygate";
+           std::to_string(kFormatVersion) +
+           (head.version > kFormatVersion ? ": it was written by a newer tallygate" : "");
   }
   r.get<std::uint32_t>();
   head.generation = r.get<std::uint64_t>();

@@ -190,6 +190,19 @@ bool get(ByteReader& r, TransferEnded& out) {
   return outcome <= static_cast<std::uint8_t>(Outcome::refused);
 }
 void get(ByteReader&, Crashed&) {}
+// What the rule takes for granted: its answers would be nonsense otherwise.
+bool is_possible(const Meter& m) {
+  if (m.doubt > m.traffic || m.tail > m.traffic) return false;
+  const auto empty = [](const SpanSet& layer) { return layer.fragments() == 0; };
+  if (std::any_of(m.layers.begin(), m.layers.end(), empty)) return false;
+  if (!m.layers.empty() && m.layers.front().covers({0, m.size})) return false;  // a whole copy
+  for (std::size_t i = 1; i < m.layers.size(); ++i) {
+    const auto& spans = m.layers[i].spans();
+    const auto contained = [&](const Span& s) { return m.layers[i - 1].covers(s); };
+    if (!std::all_of(spans.begin(), spans.end(), contained)) return false;
+  }
+  return true;
+}
 bool get(ByteReader& r, Meter& m) {
   for (std::uint64_t* n : {&m.size, &m.copies, &m.traffic, &m.tail, &m.doubt}) {
     *n = r.get<std::uint64_t>();
@@ -211,7 +224,7 @@ bool get(ByteReader& r, Meter& m) {
     if (!again.empty() || layer.fragments() != fragments) return false;
     m.layers.push_back(std::move(layer));
   }
-  return true;
+  return is_possible(m);
 }
 bool get(ByteReader& r, Standing& out) {
   get(r, out.identity);

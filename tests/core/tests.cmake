@@ -12,9 +12,12 @@ tallygate_test(core/config/time_text)
 tallygate_test(core/config/unavailable)
 tallygate_test(core/config/wrong)
 
+tallygate_test(core/ledger/account)
+tallygate_test(core/ledger/journal_format)
 tallygate_test(core/ledger/meter)
 tallygate_test(core/ledger/meter_history)
 tallygate_test(core/ledger/meter_scenarios)
+tallygate_test(core/ledger/record)
 tallygate_test(core/ledger/span)
 
 tallygate_test(core/link/base64url)
