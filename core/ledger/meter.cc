@@ -1,6 +1,7 @@
 #include "core/ledger/meter.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace tallygate::ledger {
@@ -201,6 +202,11 @@ Result<std::uint32_t, Refusal> Meters::admit(VersionKey version, std::uint64_t s
     const auto in_flight = static_cast<std::size_t>(std::count_if(
         flights_.begin(), flights_.end(), [](const Flight& f) { return !f.meter->detached; }));
     if (in_flight + ranges.size() > kFlightsMax) return Refusal::busy;
+  }
+  // Ids ascend, so that a flight is found by search; they begin again when they have run out.
+  if (next_flight_ > std::numeric_limits<std::uint32_t>::max() - ranges.size()) {
+    if (!flights_.empty()) return Refusal::busy;
+    next_flight_ = 1;
   }
   Meter& meter_in_use = meter(version, size);
   const std::uint32_t first_id = next_flight_;
