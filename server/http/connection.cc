@@ -27,6 +27,14 @@ link::IpAddress address_of(Socket& socket) {
                          : link::IpAddress::v6(address.to_v6().to_bytes());
 }
 
+// Whether the peer has reset the connection, for when nobody reads from it.
+bool is_reset(int descriptor) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return ::getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+         info.tcpi_state == TCP_CLOSE;
+}
+
 }  // namespace
 
 Connection::Connection(Socket socket, net::Worker& worker)
@@ -46,6 +54,11 @@ Connection::~Connection() {
   settle();
   const std::uint64_t acknowledged = stream_.acknowledged();
   for (const auto& delivery : deliveries_) delivery->end(acknowledged);
+  if (acknowledged != stream_.written()) {
+    // What the ledger was told is lost must not arrive after all: the kernel drops it (RST).
+    const struct ::linger at_once { 1, 0 };
+    ::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
   worker_.leave(place_);
 }
 
@@ -173,7 +186,7 @@ Common Connection::common(const RequestHead& head) {
 
 Task<bool> Connection::send(std::string_view bytes, bool more) {
   while (!bytes.empty()) {
-    if (over_) co_return false;
+    if (is_over()) co_return false;
     const ssize_t n = ::send(descriptor(), bytes.data(), bytes.size(),
                              MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
     if (n > 0) {
@@ -189,16 +202,17 @@ Task<bool> Connection::send(std::string_view bytes, bool more) {
     const bool ready = co_await writable();
     if (!ready) co_return false;
   }
-  co_return !over_;
+  co_return !is_over();
 }
 
 Task<bool> Connection::writable() {
-  if (over_) co_return false;
+  if (is_over()) co_return false;
   deadline_ = worker_.coarse_now() + services().settings.server.send_timeout;
   const auto [ec] = co_await socket_.async_wait(Socket::wait_write, kAwait);
-  if (ec) over_ = true;  // also when the deadline passed: a peer that takes nothing is gone
+  // Also when the deadline passed: a peer that takes nothing is gone.
+  if (ec && !stopped_) over_ = true;
   deadline_ = std::chrono::steady_clock::time_point::max();
-  co_return !over_;
+  co_return !is_over();
 }
 
 void Connection::set_pace(std::uint64_t bytes_per_second) {
@@ -234,6 +248,8 @@ void Connection::note(const link::Grant& grant) {
 }
 
 transfer::Delivery& Connection::deliver(std::unique_ptr<transfer::Delivery> delivery) {
+  // Silence begins when there is something to acknowledge, not while the connection was idle.
+  if (deliveries_.empty()) last_acknowledged_at_ = worker_.coarse_now();
   return *deliveries_.emplace_back(std::move(delivery));
 }
 
@@ -253,7 +269,8 @@ void Connection::log_answer(std::string_view target) {
 // -- the end ------------------------------------------------------------------------------------
 
 // A connection that the server ends is shut down for writing and kept until its queue is empty, the
-// peer closes, or send_timeout: what is in the queue still arrives, and is counted.
+// peer closes, or send_timeout: what is in the queue still arrives, and is counted. A peer that
+// only will not send any more (a half-close) still takes.
 Task<> Connection::linger() {
   if (over_ || timed_out_) co_return;
   error_code ec;
@@ -262,11 +279,21 @@ Task<> Connection::linger() {
   stream_.shut_down();
   enter(Phase::lingering, services().settings.server.send_timeout);
   std::array<char, 2048> waste;
+  Timer pause(worker_.executor());
+  bool peer_sends = true;
   for (;;) {
     settle();
-    if (stream_.acknowledged() == stream_.written()) co_return;
-    const std::size_t n = co_await receive(waste.data(), waste.size());
-    if (n == 0) co_return;
+    if (over_ || timed_out_ || stream_.acknowledged() == stream_.written()) co_return;
+    if (peer_sends) {
+      const auto [failure, n] = co_await socket_.async_read_some(asio::buffer(waste), kAwait);
+      peer_sends = failure != asio::error::eof;
+      // Aborted: by the tick, when the queue is empty or the time is up.
+      if (failure && peer_sends && failure != asio::error::operation_aborted) co_return;
+    } else {
+      pause.expires_after(net::Worker::kTick);
+      static_cast<void>(co_await pause.async_wait(kAwait));
+      if (is_reset(descriptor())) co_return;
+    }
   }
 }
 
@@ -281,9 +308,11 @@ void Connection::on_tick(std::chrono::steady_clock::time_point now) {
   if (over_) return;
   settle();
   const bool drained = phase_ == Phase::lingering && stream_.acknowledged() == stream_.written();
-  if (now < deadline_ && !drained) return;
-  // A slow peer that still acknowledges is no silent one, whether or not we could write.
   const auto silent_at = last_acknowledged_at_ + services().settings.server.send_timeout;
+  // A short answer is in the queue at once, and we wait for the next request while it holds a copy.
+  const bool silent = phase_ == Phase::idle && !deliveries_.empty() && now >= silent_at;
+  if (now < deadline_ && !drained && !silent) return;
+  // A slow peer that still acknowledges is no silent one, whether or not we could write.
   if (!drained && phase_ != Phase::head && !deliveries_.empty() && now < silent_at) {
     deadline_ = silent_at;
     return;
@@ -323,6 +352,14 @@ void Connection::cut_link(const ledger::LinkKey& link) {
 void Connection::drain() {
   keep_alive_ = false;
   if (phase_ != Phase::idle) return;
+  error_code ec;
+  socket_.cancel(ec);
+}
+
+void Connection::stop() {
+  stopped_ = true;
+  keep_alive_ = false;
+  if (phase_ == Phase::lingering) return;
   error_code ec;
   socket_.cancel(ec);
 }

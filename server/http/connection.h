@@ -62,7 +62,7 @@ class Connection {
   // After this answer the connection is closed.
   void close_after_answer() { keep_alive_ = false; }
   // The connection is over: what is in flight cannot be finished.
-  [[nodiscard]] bool is_over() const { return over_; }
+  [[nodiscard]] bool is_over() const { return over_ || stopped_; }
   [[nodiscard]] AccessRecord& record() { return record_; }
   // Whose link it was, for the log.
   void note(const link::Grant& grant);
@@ -74,6 +74,9 @@ class Connection {
   void cut_link(const ledger::LinkKey& link);
   // Closes it if it is between two requests; otherwise after the answer at hand.
   void drain();
+  // Sends no more; what is on its way may still arrive.
+  void stop();
+  // Ends it: what has not arrived never will.
   void cut();
 
  private:
@@ -105,6 +108,7 @@ class Connection {
   bool keep_alive_ = true;
   bool paced_ = false;
   bool over_ = false;
+  bool stopped_ = false;
   bool timed_out_ = false;
 
   // The request at hand.

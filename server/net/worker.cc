@@ -154,6 +154,10 @@ void Worker::drain() {
   for (http::Connection* connection : connections_) connection->drain();
 }
 
+void Worker::stop_all() {
+  for (http::Connection* connection : connections_) connection->stop();
+}
+
 void Worker::cut_all() {
   for (http::Connection* connection : connections_) connection->cut();
 }
@@ -225,11 +229,19 @@ void Workers::cut_link(const ledger::LinkKey& link) {
 
 void Workers::drain(std::chrono::milliseconds timeout, const std::atomic<bool>& at_once) {
   constexpr std::chrono::milliseconds kLook{20};
+  // Of a transfer whose time is up, what is on its way may arrive, so that a client resumes just
+  // where the ledger believes it to be.
+  constexpr std::chrono::seconds kArrive{5};
+  const auto wait_for_the_end = [&](std::chrono::milliseconds at_most) {
+    const auto deadline = std::chrono::steady_clock::now() + at_most;
+    while (connections_ != 0 && !at_once && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(kLook);
+    }
+  };
   for (const auto& worker : workers_) worker->post([worker = worker.get()] { worker->drain(); });
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
-  while (connections_ != 0 && !at_once && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(kLook);
-  }
+  wait_for_the_end(timeout);
+  for (const auto& worker : workers_) worker->post([worker = worker.get()] { worker->stop_all(); });
+  wait_for_the_end(kArrive);
   for (const auto& worker : workers_) worker->post([worker = worker.get()] { worker->cut_all(); });
   // Frames that wait for the ledger or the shop have deadlines of their own.
   const auto last = std::chrono::steady_clock::now() + ledger::kDurableTimeout * 2;

@@ -92,6 +92,8 @@ class Worker {
   void cut_link(const ledger::LinkKey& link);
   // No new connections; idle ones are closed, the others after their answer.
   void drain();
+  // Sends no more; what is on its way may still arrive.
+  void stop_all();
   // Ends everything at once.
   void cut_all();
 
