@@ -17,7 +17,6 @@ using Result = boost::system::result<T, E>;
 }  // namespace tallygate
 
 // Never for anything a peer, a file or a database can send.
-#define TALLYGATE_ASSERT(expression) \
-  (static_cast<bool>(expression)     \
-       ? void(0)                     \
-       : ::tallygate::assertion_failed(#expression, __FILE__, __LINE__))
+#define TALLYGATE_ASSERT(expression)       \
+  (static_cast<bool>(expression) ? void(0) \
+                                 : ::tallygate::assertion_failed(#expression, __FILE__, __LINE__))

@@ -54,8 +54,8 @@ std::string_view end_of_content(HeadWriter& head, const Common& common,
       .text_field("Last-Modified", file.last_modified)
       .text_field("Content-Disposition", file.content_disposition)
       .text_field("Cache-Control", file.cache_control)
-      // nginx in front would take in the whole file ahead of the customer (it keeps up to 1 GiB in a
-      // temporary file): what it takes counts, and a customer who broke off could not go on.
+      // nginx in front would take in the whole file ahead of the customer (it keeps up to 1 GiB in
+      // a temporary file): what it takes counts, and a customer who broke off could not go on.
       .field("X-Accel-Buffering", "no");
   put_hygiene(head);
   put_cors_of_content(head, common.cors);

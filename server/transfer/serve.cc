@@ -42,8 +42,8 @@ Problem problem_of(ledger::Refusal refusal) {
   }
 }
 
-// A path that cannot be opened is missing, unless it is we who lack something. The reason is for the
-// operator: a customer is not told why a file is missing.
+// A path that cannot be opened is missing, unless it is we who lack something. The reason is for
+// the operator: a customer is not told why a file is missing.
 struct OpenFailure {
   Problem problem;
   std::string_view reason;
