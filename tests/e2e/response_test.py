@@ -46,6 +46,7 @@ class ResponseTest(SharedServerTestCase):
             "Last-Modified": email.utils.formatdate(MODIFIED, usegmt=True),
             "Content-Disposition": 'attachment; filename="file.bin"',
             "Cache-Control": "private, no-transform",
+            "X-Accel-Buffering": "no",
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Connection": "close"})
