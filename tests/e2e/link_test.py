@@ -4,8 +4,8 @@ import os
 import time
 import unittest
 
-from support import (KIB, MIB, Key, SharedServerTestCase, TestCase, base64url, encode_path,
-                     eventually, new_link_id, some_bytes, target)
+from support import (KIB, MIB, Key, SharedServerTestCase, TestCase, encode_path, eventually,
+                     new_link_id, some_bytes, target)
 
 CONTENT = some_bytes(1000)
 MAIN = Key("main", b"m" * 32)

@@ -73,8 +73,8 @@ class LogTest(TestCase):
 
     def test_a_hostile_request_is_one_line(self):
         hostile = [b'"}\\', b'", "status": 200, "x": "', b"\x1b[2J\x1b]0;title", b"\x9b2J",
-                   b"\xff\xfe\xc0\xaf\xed\xa0\x80", b"\xe2\x80\xa8\xe2\x80\xae\xc2\x85", b"x" * 8000,
-                   "Größe 😀".encode(), b"%0d%0a{}", b"\t\ttabs\t"]
+                   b"\xff\xfe\xc0\xaf\xed\xa0\x80", b"\xe2\x80\xa8\xe2\x80\xae\xc2\x85",
+                   b"x" * 8000, "Größe 😀".encode(), b"%0d%0a{}", b"\t\ttabs\t"]
         for value in hostile:
             with self.server.client() as client:
                 client.send(b"GET /x?tg=y HTTP/1.1\r\nHost: a\r\nUser-Agent: " + value +

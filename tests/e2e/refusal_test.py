@@ -13,7 +13,8 @@ PARTNER = Key("other", bytes(range(32)))
 
 class RefusalTest(TestCase):
     def setUp(self):
-        self.server = self.start_server({"server": {"contact_url": "https://shop.example/help?a&b"}})
+        contact = "https://shop.example/help?a&b"
+        self.server = self.start_server({"server": {"contact_url": contact}})
         self.server.write("/file.bin", CONTENT)
         (self.server.root / "big").touch()
         os.truncate(self.server.root / "big", 64 * MIB)

@@ -1,4 +1,4 @@
-"""What a success says about the file: RFC 9110's fields, names for saving (RFC 6266, 8187), types."""
+"""What a success says of the file: RFC 9110's fields, names for saving (RFC 6266, 8187), types."""
 
 import email.utils
 import os

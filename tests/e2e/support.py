@@ -34,7 +34,8 @@ BINARY = os.environ.get("TALLYGATE") or str(PROJECT / "build/dev/server/tallygat
 PATIENCE = 60.0  # seconds; sanitizer builds on a busy machine are slow
 KIB, MIB = 1 << 10, 1 << 20
 SANITIZER_REPORT = re.compile(
-    r"(Address|Leak|Memory|Thread)Sanitizer|runtime error:|Assertion .* failed|ended by an exception"
+    r"(Address|Leak|Memory|Thread)Sanitizer|runtime error:|Assertion .* failed"
+    r"|ended by an exception"
 )
 
 
