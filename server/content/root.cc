@@ -41,6 +41,9 @@ Result<ContentRoot, std::string> ContentRoot::open(const std::string& folder) {
 
 Result<Descriptor> ContentRoot::open_file(std::string_view path) const {
   const std::string relative(path.substr(path.starts_with('/') ? 1 : 0));
+  if (relative.find('\0') != std::string::npos) {  // the kernel would stop reading there
+    return make_error_code(boost::system::errc::no_such_file_or_directory);
+  }
   // O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on regular files.
   Descriptor fd(static_cast<int>(
       open_beneath(folder_.get(), relative.c_str(), O_RDONLY | O_NOCTTY | O_NONBLOCK)));
