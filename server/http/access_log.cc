@@ -4,10 +4,12 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <iterator>
 #include <utility>
 
@@ -113,7 +115,9 @@ Result<std::unique_ptr<AccessLog>, std::string> AccessLog::open(const std::strin
   if (sink == "stdout") {
     fd = Descriptor(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
   } else if (sink != "off") {
-    fd = Descriptor(::open(sink.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
+    // O_NONBLOCK: opening a FIFO that nobody reads is an error, not a wait.
+    constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    fd = Descriptor(::open(sink.c_str(), kFlags, 0640));
   }
   if (!fd && sink != "off") {
     return "log.access " + sink + " cannot be opened: " + last_error().message();
@@ -122,6 +126,8 @@ Result<std::unique_ptr<AccessLog>, std::string> AccessLog::open(const std::strin
 }
 
 AccessLog::AccessLog(Descriptor sink) : sink_(std::move(sink)) {
+  struct stat status {};
+  sink_is_file_ = ::fstat(sink_.get(), &status) == 0 && S_ISREG(status.st_mode);
   if (sink_) thread_ = std::thread([this] { run(); });
 }
 
@@ -156,34 +162,61 @@ std::uint64_t AccessLog::dropped() const {
 
 void AccessLog::run() {
   std::string lines;
+  bool mid_line = false;  // the sink has the beginning of a line whose rest was lost
   for (;;) {
+    lines.assign(mid_line ? "\n" : "");
     bool last = false;
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-      lines.clear();
-      lines.swap(waiting_);
+      lines += waiting_;
+      waiting_.clear();
       last = stopping_;
     }
-    std::string_view rest = lines;
-    while (!rest.empty()) {
-      const ssize_t n = ::write(sink_.get(), rest.data(), rest.size());
-      if (n > 0) {
-        rest.remove_prefix(static_cast<std::size_t>(n));
-        continue;
-      }
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0 && errno == EAGAIN && !last) {
-        pollfd ready{sink_.get(), POLLOUT, 0};
-        ::poll(&ready, 1, 100);
-        continue;
-      }
+    const std::string_view rest = write_out(lines);
+    if (!rest.empty()) {
+      const std::size_t written = lines.size() - rest.size();
+      if (written != 0) mid_line = lines[written - 1] != '\n';
       const std::lock_guard lock(mutex_);
       dropped_ += static_cast<std::uint64_t>(std::count(rest.begin(), rest.end(), '\n'));
-      break;
+    } else if (!lines.empty()) {
+      mid_line = false;
     }
     if (last) return;
   }
+}
+
+// Returns what the sink did not take.
+std::string_view AccessLog::write_out(std::string_view lines) {
+  while (!lines.empty() && wait_for_room()) {
+    // poll(2) promises room for PIPE_BUF bytes; the sink may be a pipe that blocks beyond, and not
+    // ours alone to change that.
+    const std::size_t bytes =
+        sink_is_file_ ? lines.size() : std::min<std::size_t>(lines.size(), PIPE_BUF);
+    const ssize_t n = ::write(sink_.get(), lines.data(), bytes);
+    if (n > 0) {
+      lines.remove_prefix(static_cast<std::size_t>(n));
+    } else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
+      break;
+    }
+  }
+  return lines;
+}
+
+// False: the log is being closed, and the sink has taken nothing for kLastWait.
+bool AccessLog::wait_for_room() {
+  if (sink_is_file_) return true;
+  constexpr std::chrono::milliseconds kLook{50};
+  pollfd sink{sink_.get(), POLLOUT, 0};
+  for (auto waited = kLook; ::poll(&sink, 1, kLook.count()) <= 0; waited += kLook) {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_) {
+      waited = {};
+    } else if (waited >= kLastWait) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace tallygate::http

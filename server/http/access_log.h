@@ -4,6 +4,7 @@
 // never holds up a download: what does not fit into the queue is dropped and counted. Nothing that
 // a client sends can break a line, and a token is written as ***, whole.
 #pragma once
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -45,10 +46,12 @@ struct AccessRecord {
 
 class AccessLog {
  public:
+  static constexpr std::chrono::milliseconds kLastWait{500};
+
   // `sink`: "stdout", "off" or a path that is appended to. The error is for the operator.
   [[nodiscard]] static Result<std::unique_ptr<AccessLog>, std::string> open(
       const std::string& sink);
-  ~AccessLog();  // writes what waits
+  ~AccessLog();  // writes what waits, unless the sink takes nothing for kLastWait
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
 
@@ -61,8 +64,11 @@ class AccessLog {
  private:
   explicit AccessLog(Descriptor sink);
   void run();
+  [[nodiscard]] bool wait_for_room();
+  [[nodiscard]] std::string_view write_out(std::string_view lines);
 
   Descriptor sink_;
+  bool sink_is_file_ = false;
 
   // Guarded by mutex_.
   mutable std::mutex mutex_;
