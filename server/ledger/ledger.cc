@@ -5,13 +5,28 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <limits>
 #include <utility>
 
 namespace tallygate::ledger {
 namespace {
 
-// A start further away from the newest record than this may be a stepped clock: nothing is evicted.
-constexpr std::int64_t kPlausibleDowntime = 7 * 86400;
+// A longer pause, between two batches or since the newest, may be a stepped clock: nothing is
+// evicted at that start.
+constexpr std::int64_t kPlausiblePause = 7 * 86400;
+
+bool clock_is_plausible(const Recovered& recovered, std::int64_t unix_now) {
+  return recovered.longest_pause <= kPlausiblePause && unix_now >= recovered.written_at &&
+         unix_now - recovered.written_at <= kPlausiblePause;
+}
+
+// What a process that was killed has written may be in the system's cache only. The follower must
+// not be told of counts that a power cut would take back.
+std::string make_durable(Directory& directory, const std::string& name) {
+  const auto file = directory.open(name);
+  const error_code ec = file ? (*file)->sync() : file.error();
+  return ec ? name + " cannot be synced: " + ec.message() : std::string();
+}
 
 bool outlived(const Account& account, std::int64_t unix_now, std::chrono::seconds keep) {
   std::optional<std::int64_t> expires_at = account.signed_terms().expires_at;
@@ -62,7 +77,9 @@ Result<std::unique_ptr<Ledger>, std::string> Ledger::open(
                : "the ledger's directory cannot be locked: " + ec.message();
   }
   std::vector<Event> events;
-  auto recovered = recover(*directory, options.waste_permille, options.follower_cursor, events);
+  const std::uint64_t cursor =
+      follower ? options.follower_cursor : std::numeric_limits<std::uint64_t>::max();
+  auto recovered = recover(*directory, options.waste_permille, cursor, events);
   if (!recovered) return recovered.error();
   const std::int64_t now = clock.unix_now();
   if (recovered->torn_bytes != 0) {
@@ -75,8 +92,11 @@ Result<std::unique_ptr<Ledger>, std::string> Ledger::open(
                     "counts as delivered",
                     recovered->file, recovered->in_doubt));
   }
-  if (follower && !events.empty()) follower(std::move(events));
-  if (now >= recovered->written_at && now - recovered->written_at <= kPlausibleDowntime) {
+  if (!events.empty()) {
+    if (std::string wrong = make_durable(*directory, recovered->file); !wrong.empty()) return wrong;
+    follower(std::move(events));
+  }
+  if (clock_is_plausible(*recovered, now)) {
     std::erase_if(recovered->accounts, [&](const auto& entry) {
       return outlived(*entry.second, now, options.keep_expired);
     });

@@ -73,8 +73,9 @@ class Ledger {
     std::uint64_t follower_cursor = 0;  // number of the last event that the follower has taken
   };
   // Locks the directory, recovers, hands the follower what it has not seen, writes a fresh file.
-  // The error is for a person. `follower` is called here, later on the journal's thread; it may be
-  // empty. `note` gets a line for the operator where something was unusual.
+  // The error is for a person. `follower` is called here, and what it was given must be on its disk
+  // when it returns; later it is called on the journal's thread. It may be empty. `note` gets a
+  // line for the operator where something was unusual.
   [[nodiscard]] static Result<std::unique_ptr<Ledger>, std::string> open(
       std::unique_ptr<Directory> directory, const Options& options, const Clock& clock,
       Journal::Follower follower, std::function<void(const std::string&)> note);

@@ -43,6 +43,13 @@ Result<std::vector<std::uint64_t>, std::string> generations(Directory& directory
   return found;
 }
 
+// Of two times that may be anything.
+std::int64_t distance(std::int64_t a, std::int64_t b) {
+  std::int64_t difference = 0;
+  if (__builtin_sub_overflow(std::max(a, b), std::min(a, b), &difference)) return INT64_MAX;
+  return difference;
+}
+
 // Reads one file front to back.
 class Replay {
  public:
@@ -193,6 +200,10 @@ std::string Replay::run(Recovered& out) {
         }
         if (std::string wrong = apply(head, payload, out); !wrong.empty()) return wrong;
         snapshot_complete |= head.snapshot_end;
+        if (number_ > 1) {
+          out.longest_pause =
+              std::max(out.longest_pause, distance(out.written_at, head.written_at));
+        }
         out.written_at = head.written_at;
         chain_ = head.check;
         offset_ += batch_extent(head);
@@ -264,6 +275,9 @@ Result<FreshFile, std::string> write_generation(Directory& directory, const Reco
 
   Entries entries;
   const auto write_batch = [&](bool last) -> error_code {
+    if (entries.bytes.size() > kBatchBytesMax) {  // nobody could read it
+      return make_error_code(boost::system::errc::value_too_large);
+    }
     BatchHead head;
     head.number = ++end.batches;
     head.records = entries.records;

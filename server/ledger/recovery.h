@@ -34,6 +34,9 @@ struct Recovered {
   std::uint64_t torn_bytes = 0;  // of an unfinished last write: never acknowledged, cut off
   std::uint64_t in_doubt = 0;    // transfers that were in flight: settled as a crash leaves them
   std::int64_t written_at = 0;   // unix seconds of the newest batch
+  // Longest time between two batches, or between one and an earlier time in the next: the server
+  // was idle, or the clock was set.
+  std::int64_t longest_pause = 0;
 };
 
 // Reads the newest generation. `events` gets those with a number above `cursor`. The error names

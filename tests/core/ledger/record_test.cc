@@ -8,6 +8,7 @@
 #include <random>
 
 #include "tests/core/ledger/sample_records.h"
+#include "tests/support/seed.h"
 
 namespace {
 
@@ -186,9 +187,9 @@ TEST(LedgerRecord, WithAnyByteChangedIsDecodedOrRefused) {
 }
 
 TEST(LedgerRecord, WithManyBytesChangedIsDecodedOrRefused) {
-  const unsigned seed = std::random_device()();
-  SCOPED_TRACE(fmt::format("seed {}", seed));
-  std::mt19937 random(seed);
+  const std::uint64_t seed = test_seed();
+  SCOPED_TRACE(seed_note(seed));
+  std::mt19937_64 random(seed);
   const auto samples = sample_records();
   for (int round = 0; round < 20'000; ++round) {
     std::string bytes = encoded(samples[random() % samples.size()]);
