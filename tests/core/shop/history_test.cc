@@ -75,7 +75,7 @@ TEST_F(HistoryJoinerTest, WholeFileWhoseEndWasNeverAcknowledgedIsPartial) {
 
 TEST_F(HistoryJoinerTest, EmptyFileIsComplete) {
   auto ended = whole();
-  ended.last = ended.bytes_sent = ended.file_size = 0;
+  ended.last = ended.bytes_sent = ended.bytes_acked = ended.file_size = 0;
   EXPECT_EQ(add(ended).outcome, Outcome::complete);
 }
 

@@ -181,6 +181,7 @@ inline ledger::Event ended(std::uint64_t seq, std::string link, std::uint64_t fi
                             .first = first,
                             .last = last,
                             .bytes_sent = last - first,
+                            .bytes_acked = last - first,
                             .file_size = kSize,
                             .version = 1,
                             .copies = copies,
