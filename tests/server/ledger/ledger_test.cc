@@ -312,10 +312,13 @@ struct Day {
       const FlightRef flight{a->link, a->first_flight};
       if (r.lease(flight, 300) == PendingLease::Outcome::granted) acknowledged_bytes = 300;
       r.ledger->settle(flight, 50);
+      r.ledger->flush();  // each change a batch of its own, so that the calls are the same each day
       r.ledger->hear("a", {.max_copies = 3}, true);
+      r.ledger->flush();
     }
     const auto free = r.admit({.link_id = "free", .limit = kUnlimited});
     ASSERT_TRUE(free) << "unlimited links go on";
+    r.ledger->flush();
     r.ledger->close({free->link, free->first_flight}, 1000, 0, true);
     r.ledger->flush();
   }
