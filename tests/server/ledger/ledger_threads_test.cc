@@ -128,7 +128,7 @@ TEST(LedgerThreads, CountEveryCopyOfManyLinks) {
 TEST(LedgerThreads, AllHearOfADiskThatFails) {
   LedgerRig rig;
   ASSERT_EQ(rig.open(), "");
-  rig.disk.fail_call(4, make_error_code(boost::system::errc::io_error), true);
+  rig.disk.fail_call(2, make_error_code(boost::system::errc::io_error), true);
   std::atomic<int> unavailable{0};
   std::atomic<int> granted{0};
   on_all_workers([&](int i) -> Task<> {
