@@ -5,6 +5,7 @@
 #include <CLI/Formatter.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,7 +33,7 @@ int check(const LedgerOptions& options) {
     return kFailed;
   }
   std::vector<ledger::Event> events;
-  const auto found = ledger::recover(**directory, kWastePermille, 0, events);
+  const auto found = ledger::recover(**directory, kWastePermille, UINT64_MAX, events);
   if (!found) {
     fmt::print(stderr, "tallygate: {}: {}\n", options.dir, found.error());
     return kFailed;
