@@ -1,26 +1,36 @@
 #!/bin/bash
-# Installs the Debian 12 packages that are missing: what building and running needs, and with the
-# argument `tests` what the tests need besides. This is the one list of them.
+# Installs the Debian 12 packages that are missing: what building and running needs, with the
+# argument `tests` what the tests need besides, with `load` what bench/load does. This is the one
+# list of them.
 set -euo pipefail
 
 build=(
   g++ cmake ninja-build ccache pkg-config
-  libboost1.81-dev libboost-json1.81-dev libssl-dev libxxhash-dev libsqlite3-dev
+  libboost1.81-dev libboost-json1.81-dev libssl-dev libxxhash-dev liburing-dev libsqlite3-dev
   libtomlplusplus-dev libcli11-dev libfmt-dev
   media-types   # /etc/mime.types
 )
 tests=(
   libgtest-dev libgmock-dev libbenchmark-dev
   clang-format
-  util-linux    # setarch: the thread sanitizer wants addresses that are not random
+  clang-14 libclang-rt-14-dev   # libFuzzer
+  util-linux    # setarch: the thread sanitizer wants addresses that are not random; fsfreeze
+  e2fsprogs mount               # a file system of a few megabytes, to be filled and frozen
+  openssl       # makes the certificates of a test
   python3       # the end-to-end tests, and these are their clients:
-  curl wget aria2 nginx php-cli nodejs
+  curl wget aria2 nginx php-cli nodejs testssl.sh
+)
+load=(
+  libbenchmark-dev libgtest-dev libgmock-dev   # the release preset has benches and tests
+  python3 openssl iproute2
+  nginx libnginx-mod-http-lua lua-nginx-redis redis-server   # the opponents
 )
 
 case "${1-}" in
   "") wanted=("${build[@]}") ;;
   tests) wanted=("${build[@]}" "${tests[@]}") ;;
-  *) echo "usage: conf/packages.sh [tests]" >&2; exit 64 ;;
+  load) wanted=("${build[@]}" "${load[@]}") ;;
+  *) echo "usage: conf/packages.sh [tests|load]" >&2; exit 64 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
@@ -42,7 +52,7 @@ if ((EUID != 0)); then
   exit 1
 fi
 
-# Nothing that is installed here for its program alone shall start its service (nginx does).
+# Nothing that is installed here for its program alone shall start its service (nginx and redis do).
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
   trap 'rm -f "$policy"' EXIT

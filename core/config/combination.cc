@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 
 #include "core/config/duration.h"
+#include "core/config/form.h"
 
 namespace tallygate::config {
 namespace {
@@ -35,7 +35,7 @@ void check_secrets(const Settings& settings, std::vector<Clash>& clashes) {
     std::string_view name;
     std::string_view path;
   };
-  const std::array secrets{
+  std::vector<Secret> secrets{
       Secret{"links.keyring", settings.links.keyring},
       Secret{"ledger.dir", settings.ledger.dir},
       Secret{"admin.token_file", settings.admin.token_file},
@@ -44,11 +44,23 @@ void check_secrets(const Settings& settings, std::vector<Clash>& clashes) {
       Secret{"shop.password_file", settings.shop.password_file},
       Secret{"log.access", settings.log.access},
   };
+  for (const auto& site : settings.tls.sites) secrets.push_back({"tls.site", site.key});
   if (settings.content.root.empty()) return;
   for (const auto& secret : secrets) {
     if (!secret.path.starts_with('/') || !is_within(secret.path, settings.content.root)) continue;
     clashes.push_back({secret.name, Wrong{"lies below content.root, from where files are served; "
                                           "put it elsewhere"}});
+  }
+}
+
+// An address serves HTTP or HTTPS.
+void check_ports(const Settings& settings, std::vector<Clash>& clashes) {
+  const auto& plain = settings.server.listen;
+  for (const auto& address : settings.tls.listen) {
+    if (address.port == 0 || std::find(plain.begin(), plain.end(), address) == plain.end())
+      continue;
+    clashes.push_back({"tls.listen", Wrong{fmt::format("has {}, which is in server.listen as well",
+                                                       format_listen_address(address))}});
   }
 }
 
@@ -68,6 +80,7 @@ std::vector<Clash> find_clashes(const Settings& settings) {
                            format_duration(settings.metering.keep_expired),
                            format_duration(settings.links.resume_grace))}});
   }
+  if (settings.tls.is_on()) check_ports(settings, clashes);
   check_secrets(settings, clashes);
   return clashes;
 }

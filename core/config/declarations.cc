@@ -91,6 +91,13 @@ constexpr std::array kDeclarations{
         Duration{at<&S::server, &S::Server::send_timeout>, 100ms, 1h, kTimeoutReason},
         at_reload, optional,
         "How long a client may take in nothing of what is sent to it."},
+    Declaration{"server", "min_rate",
+        Count{at<&S::server, &S::Server::min_rate>, 0, 1'000'000,
+              "a higher one cuts off customers on slow lines, a lower one lets whoever takes in a "
+              "byte now and then hold a connection for days"},
+        at_reload, optional,
+        "Bytes per second that a client must take in on average, looked at over send_timeout, while "
+        "a body is sent to it; 0 is no minimum."},
     Declaration{"server", "drain_timeout",
         Duration{at<&S::server, &S::Server::drain_timeout>, 0ms, 1h,
                  "a new version cannot start before the old one has let go of the ledger"},
@@ -124,7 +131,11 @@ constexpr std::array kDeclarations{
         "Certificate chain, PEM."},
     Declaration{"tls", "key", Text{at<&S::tls, &S::Tls::key>, &kPath, "/etc/tallygate/key.pem"},
         at_reload, required,
-        "Private key of the certificate, PEM."},
+        "Private key of the certificate, PEM; others must not be able to read it."},
+    Declaration{"tls", "site", SiteList{at<&S::tls, &S::Tls::sites>},
+        at_reload, optional,
+        "Further certificates, each for the names in it; also to be written as [[tls.site]] tables. "
+        "The one above is for all other names."},
 
     Declaration{"content", "root", Text{at<&S::content, &S::Content::root>, &kPath, "/srv/downloads"},
         at_restart, required,

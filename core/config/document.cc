@@ -31,6 +31,19 @@ std::string_view kind_of(const toml::node& node) {
   }
 }
 
+Value value_of(const toml::node& node);
+
+// Of a list, where alone a table is looked into.
+Value item_of(const toml::node& node) {
+  const auto* table = node.as_table();
+  if (table == nullptr) return value_of(node);
+  Value::Table members;
+  for (const auto& [key, value] : *table) {
+    members.members.push_back({std::string(key.str()), line_of(key.source()), value_of(value)});
+  }
+  return Value{std::move(members), line_of(node.source())};
+}
+
 Value value_of(const toml::node& node) {
   Value value{Value::Other{std::string(kind_of(node))}, line_of(node.source())};
   if (const auto* text = node.as_string()) {
@@ -43,7 +56,7 @@ Value value_of(const toml::node& node) {
     value.is = truth->get();
   } else if (const auto* array = node.as_array()) {
     std::vector<Value> items;
-    for (const auto& item : *array) items.push_back(value_of(item));
+    for (const auto& item : *array) items.push_back(item_of(item));
     value.is = std::move(items);
   }
   return value;

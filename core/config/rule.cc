@@ -72,6 +72,16 @@ std::string toml_string(std::string_view text) {
   return out + '"';
 }
 
+// As inline tables, which say the same as [[tls.site]].
+std::string toml_sites(const std::vector<TlsSite>& sites) {
+  std::vector<std::string> items;
+  for (const auto& site : sites) {
+    items.push_back(fmt::format("{{ certificate = {}, key = {} }}", toml_string(site.certificate),
+                                toml_string(site.key)));
+  }
+  return fmt::format("[{}]", fmt::join(items, ", "));
+}
+
 struct Read {
   const Value& value;
   Settings& settings;
@@ -176,6 +186,51 @@ struct Read {
     return read_list(rule.field(settings), check);
   }
 
+  Problems operator()(const SiteList& rule) const {
+    const auto* list = std::get_if<std::vector<Value>>(&value.is);
+    if (list == nullptr) return wrong_type(value, "tables, each below a [[tls.site]]");
+    if (list->size() > kListMax) {
+      return wrong(value, fmt::format("has {} entries: {} at most", list->size(), kListMax));
+    }
+    Problems problems;
+    std::vector<TlsSite> out;
+    for (const auto& item : *list) read_site(item, out.emplace_back(), problems);
+    if (problems.empty()) rule.field(settings) = std::move(out);
+    return problems;
+  }
+
+  static void read_site(const Value& item, TlsSite& site, Problems& problems) {
+    const auto complain = [&](std::uint32_t line, std::string what) {
+      problems.push_back({line, Wrong{std::move(what)}});
+    };
+    const auto* table = std::get_if<Value::Table>(&item.is);
+    if (table == nullptr) {
+      return complain(item.line, fmt::format("must list tables, not {}", describe(item)));
+    }
+    bool misspelt = false;
+    for (const auto& [key, line, text] : table->members) {
+      auto* const field = key == "certificate" ? &site.certificate
+                          : key == "key"       ? &site.key
+                                               : nullptr;
+      const auto* path = std::get_if<std::string>(&text.is);
+      if (field == nullptr) {
+        misspelt = true;
+        complain(line,
+                 fmt::format("no such setting: {}; there are certificate and key", in_quotes(key)));
+      } else if (path == nullptr) {
+        *field = "misread";
+        complain(line,
+                 fmt::format("{} must be a text in quotation marks, not {}", key, describe(text)));
+      } else {
+        *field = *path;
+        if (auto bad = check_path(*path)) complain(line, fmt::format("{} {}", key, bad->what));
+      }
+    }
+    if (misspelt) return;  // what is missing is probably there
+    if (site.certificate.empty()) complain(item.line, "certificate is missing");
+    if (site.key.empty()) complain(item.line, "key is missing");
+  }
+
   // `check(text, out)` appends to out, or says what is wrong.
   template <class T, class Checker>
   Problems read_list(std::vector<T>& field, const Checker& check) const {
@@ -225,6 +280,7 @@ struct TomlText {
     }
     return fmt::format("[{}]", fmt::join(items, ", "));
   }
+  std::string operator()(const SiteList& rule) const { return toml_sites(rule.field(settings)); }
 };
 
 struct ExampleText {
@@ -233,6 +289,9 @@ struct ExampleText {
   }
   std::string operator()(const TextList& rule) const {
     return fmt::format("[{}]", toml_string(rule.example));
+  }
+  std::string operator()(const SiteList& /*rule*/) const {
+    return toml_sites({{"/etc/tallygate/other.pem", "/etc/tallygate/other.key"}});
   }
   std::string operator()(const auto&) const { return {}; }
 };
@@ -253,6 +312,9 @@ struct TypeText {
     return fmt::format("list, each: {}", rule.form->name);
   }
   std::string operator()(const AddressList&) const { return "list of address:port"; }
+  std::string operator()(const SiteList&) const {
+    return "list of tables, each with certificate and key, absolute paths";
+  }
 };
 
 struct Reason {

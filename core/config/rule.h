@@ -67,7 +67,12 @@ struct AddressList {
   Field<std::vector<ListenAddress>> field;
 };
 
-using Rule = std::variant<Count, Duration, Ratio, Choice, Text, TextList, AddressList>;
+// In the file a list of tables, [[tls.site]], each with a certificate and a key.
+struct SiteList {
+  Field<std::vector<TlsSite>> field;
+};
+
+using Rule = std::variant<Count, Duration, Ratio, Choice, Text, TextList, AddressList, SiteList>;
 
 inline constexpr std::size_t kListMax = 64;  // entries; every request looks through such a list
 

@@ -20,6 +20,13 @@ struct ListenAddress {
   friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
 };
 
+// A certificate with its private key, both PEM files by absolute path.
+struct TlsSite {
+  std::string certificate;
+  std::string key;
+  friend bool operator==(const TlsSite&, const TlsSite&) = default;
+};
+
 // The words of a choice are listed in declarations.cc in the order of its enumerators.
 enum class Disposition : std::uint8_t { attachment, display_inline };
 enum class Authority : std::uint8_t { signature, shop };
@@ -38,6 +45,7 @@ struct Settings {
     std::chrono::milliseconds header_timeout = std::chrono::seconds{10};
     std::chrono::milliseconds idle_timeout = std::chrono::seconds{60};
     std::chrono::milliseconds send_timeout = std::chrono::seconds{60};
+    std::uint32_t min_rate = 256;  // bytes per second; 0: no minimum
     std::chrono::milliseconds drain_timeout = std::chrono::seconds{30};
     std::string contact_url;  // empty: none
   } server;
@@ -52,6 +60,9 @@ struct Settings {
     std::vector<ListenAddress> listen{{"0.0.0.0", 8443}};
     std::string certificate;
     std::string key;
+    std::vector<TlsSite> sites;  // for their names; all others get the certificate above
+    // The table is there, and HTTPS is served.
+    [[nodiscard]] bool is_on() const { return !certificate.empty(); }
   } tls;
 
   struct Content {

@@ -14,7 +14,6 @@ bool other_than_sqlite(const Settings& settings) {
 
 // clang-format off
 constexpr std::array kUnavailable{
-    Unavailable{"tls", "", "let a proxy in front speak TLS"},
     Unavailable{"server.trusted_proxies", "", "leave it empty: a proxy counts as the client"},
     Unavailable{"admin.listen", "", "use admin.socket"},
     Unavailable{"admin.token_file", "", "use admin.socket, which its permissions protect"},

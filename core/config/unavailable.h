@@ -11,7 +11,7 @@
 namespace tallygate::config {
 
 struct Unavailable {
-  std::string_view name;     // a setting ("admin.listen") or a whole table ("tls")
+  std::string_view name;     // a setting ("admin.listen") or a whole table ("shop")
   std::string_view values;   // which of its values; empty: every one but the default
   std::string_view instead;  // what to do for the time being
   // nullptr: whenever the setting differs from its default, or the table is there.

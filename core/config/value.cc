@@ -15,6 +15,7 @@ struct Describe {
   std::string operator()(double number) const { return fmt::format("the number {}", number); }
   std::string operator()(bool truth) const { return truth ? "true" : "false"; }
   std::string operator()(const std::vector<Value>&) const { return "a list"; }
+  std::string operator()(const Value::Table&) const { return "a table"; }
   std::string operator()(const Value::Other& other) const { return other.kind; }
 };
 

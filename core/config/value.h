@@ -12,8 +12,19 @@ struct Value {
   struct Other {
     std::string kind;
   };
-  std::variant<std::string, std::int64_t, double, bool, std::vector<Value>, Other> is;
+  struct Member;
+  // As an item of a list: [[table]]. Elsewhere a table is an Other.
+  struct Table {
+    std::vector<Member> members;
+  };
+  std::variant<std::string, std::int64_t, double, bool, std::vector<Value>, Table, Other> is;
   std::uint32_t line = 0;  // counted from 1
+};
+
+struct Value::Member {
+  std::string key;
+  std::uint32_t line;
+  Value value;
 };
 
 // What it is, to say that it should be something else: `the text "x"`, `the number 3`, `a list`.

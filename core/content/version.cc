@@ -37,12 +37,11 @@ std::int64_t last_modified(const FileVersion& version, std::int64_t now) noexcep
 
 VersionKey version_key(std::string_view path, std::string_view etag) noexcept {
   XXH3_state_t state;
-  XXH3_128bits_reset(&state);
-  XXH3_128bits_update(&state, path.data(), path.size());
-  XXH3_128bits_update(&state, "", 1);
-  XXH3_128bits_update(&state, etag.data(), etag.size());
-  const auto hash = XXH3_128bits_digest(&state);
-  return {hash.high64, hash.low64};
+  XXH3_64bits_reset(&state);
+  XXH3_64bits_update(&state, path.data(), path.size());
+  XXH3_64bits_update(&state, "", 1);
+  XXH3_64bits_update(&state, etag.data(), etag.size());
+  return {XXH3_64bits_digest(&state)};
 }
 
 }  // namespace tallygate::content

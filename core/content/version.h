@@ -26,15 +26,15 @@ using EtagText = FixedString<48>;
 // The value of Last-Modified, unix seconds: the mtime, but never after `now` (RFC 9110 §8.8.2.1).
 [[nodiscard]] std::int64_t last_modified(const FileVersion& version, std::int64_t now) noexcept;
 
-// Names the meters of one version of one path. Stored on disk: the same on every machine.
+// Names the meters of one version of one path. Stored on disk: the same on every machine. Only keys
+// of one link are ever compared, so that 64 bits tell its few versions apart.
 struct VersionKey {
-  std::uint64_t high = 0;
-  std::uint64_t low = 0;
+  std::uint64_t hash = 0;
 
   friend constexpr auto operator<=>(const VersionKey&, const VersionKey&) = default;
 };
 
-// XXH3-128 over the decoded path, a NUL (no path has one) and the tag. No allocation; not meant to
+// XXH3-64 over the decoded path, a NUL (no path has one) and the tag. No allocation; not meant to
 // withstand anyone who chooses file names on the server.
 [[nodiscard]] VersionKey version_key(std::string_view path, std::string_view etag) noexcept;
 

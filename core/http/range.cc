@@ -102,7 +102,7 @@ Selection select_merged(std::span<Wanted> wanted, std::uint64_t file_size) {
   std::uint64_t bytes = 0;  // disjoint spans: at most the file
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     spans[i] = {wanted[i].first, wanted[i].last};
-    bytes += spans[i].size();
+    bytes += spans[i].bytes();
   }
   if (wanted.size() > 1 && file_size - bytes < wanted.size() * kPartOverheadBytesMax) {
     return Selection::whole(file_size);
@@ -114,7 +114,7 @@ Selection select_single(std::string_view text, std::uint64_t file_size) {
   const auto spec = parse_spec(trim(text));
   if (!spec) return Selection::whole(file_size);
   const auto span = resolve(*spec, file_size);
-  return span.size() > 0 ? Selection::ranges({&span, 1}) : Selection::unsatisfiable();
+  return span.bytes() > 0 ? Selection::ranges({&span, 1}) : Selection::unsatisfiable();
 }
 
 Selection select_several(std::string_view set, std::uint64_t file_size) {
@@ -125,7 +125,7 @@ Selection select_several(std::string_view set, std::uint64_t file_size) {
     const auto spec = parse_spec(*member);
     if (!spec || specs == kRangeSpecsMax) return Selection::whole(file_size);
     const auto span = resolve(*spec, file_size);
-    if (span.size() > 0) wanted[satisfiable++] = {span.first, span.last, specs};
+    if (span.bytes() > 0) wanted[satisfiable++] = {span.first, span.last, specs};
     ++specs;
   }
   if (specs == 0) return Selection::whole(file_size);
@@ -156,7 +156,7 @@ Selection Selection::ranges(std::span<const ByteSpan> spans) noexcept {
 
 std::uint64_t Selection::file_bytes() const noexcept {
   std::uint64_t bytes = 0;
-  for (const auto& span : spans()) bytes += span.size();
+  for (const auto& span : spans()) bytes += span.bytes();
   return bytes;
 }
 

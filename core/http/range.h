@@ -9,18 +9,10 @@
 #include <span>
 #include <string_view>
 
+#include "core/base/byte_span.h"
 #include "core/base/fixed_string.h"
 
 namespace tallygate::http {
-
-// Bytes from `first` up to, not including, `last`.
-struct ByteSpan {
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-
-  [[nodiscard]] constexpr std::uint64_t size() const { return last - first; }
-  friend constexpr bool operator==(const ByteSpan&, const ByteSpan&) = default;
-};
 
 // More parts than this, after merging, is no download but a load: the whole file is sent instead.
 inline constexpr std::size_t kRangesMax = 16;

@@ -5,6 +5,9 @@
 namespace tallygate::http {
 namespace {
 
+// Fields are kept as 16-bit places.
+constexpr std::size_t kBufferBytesMax = 65535;
+
 // std::less orders pointers of different objects too; `<` does not.
 bool lies_within(std::string_view part, std::string_view whole) {
   constexpr std::less<const char*> before;
@@ -42,10 +45,14 @@ void RequestHead::start(std::string_view received, std::string_view method, std:
 void RequestHead::add(std::string_view name, std::string_view value) noexcept {
   if (is_folded(name, value, received_)) {
     folded_ = true;
-  } else if (size_ == fields_.size()) {
+  } else if (size_ == fields_.size() || received_.size() > kBufferBytesMax) {
     too_many_ = true;
   } else {
-    fields_[size_++] = {name, value};
+    const auto place = [&](std::string_view text) {
+      return static_cast<std::uint16_t>(text.data() - received_.data());
+    };
+    fields_[size_++] = {place(name), static_cast<std::uint16_t>(name.size()), place(value),
+                        static_cast<std::uint16_t>(value.size())};
     seen_ |= mark(name);
   }
 }
@@ -58,8 +65,8 @@ std::size_t RequestHead::count(std::string_view name) const noexcept {
 
 std::optional<std::string_view> RequestHead::find(std::string_view name) const noexcept {
   if ((seen_ & mark(name)) == 0) return std::nullopt;
-  for (const auto& field : fields()) {
-    if (equal_ignoring_case(field.name, name)) return field.value;
+  for (std::size_t i = 0; i < size_; ++i) {
+    if (equal_ignoring_case(name_of(fields_[i]), name)) return value_of(fields_[i]);
   }
   return std::nullopt;
 }

@@ -7,25 +7,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string_view>
 
 #include "core/http/syntax.h"
 
 namespace tallygate::http {
 
-struct Field {
-  std::string_view name;
-  std::string_view value;
-};
-
 // Browsers send about 20 fields, proxies add 10. More than this is 431.
 inline constexpr std::size_t kFieldsMax = 64;
 
 class RequestHead {
  public:
-  // Begins a new head. `received` is the buffer that the parser reads from: views given to `add`
-  // stay valid as long as it does. `version` is 10 for HTTP/1.0, 11 for HTTP/1.1.
+  // Begins a new head. `received` is the buffer that the parser reads from, at most 64 KiB of it:
+  // views given to `add` stay valid as long as it does. `version` is 10 for HTTP/1.0, 11 for
+  // HTTP/1.1.
   void start(std::string_view received, std::string_view method, std::string_view target,
              unsigned version) noexcept;
 
@@ -36,7 +31,7 @@ class RequestHead {
   [[nodiscard]] std::string_view method() const noexcept { return method_; }
   [[nodiscard]] std::string_view target() const noexcept { return target_; }
   [[nodiscard]] unsigned version() const noexcept { return version_; }
-  [[nodiscard]] std::span<const Field> fields() const noexcept { return {fields_.data(), size_}; }
+  [[nodiscard]] std::size_t fields() const noexcept { return size_; }
   [[nodiscard]] bool has_folded_field() const noexcept { return folded_; }
   [[nodiscard]] bool has_too_many_fields() const noexcept { return too_many_; }
 
@@ -51,8 +46,8 @@ class RequestHead {
   template <class Visit>
   void each(std::string_view name, Visit visit) const {
     if ((seen_ & mark(name)) == 0) return;
-    for (const auto& field : fields()) {
-      if (equal_ignoring_case(field.name, name)) visit(field.value);
+    for (std::size_t i = 0; i < size_; ++i) {
+      if (equal_ignoring_case(name_of(fields_[i]), name)) visit(value_of(fields_[i]));
     }
   }
   // Whether the list-based field has this member, without regard to case.
@@ -66,11 +61,25 @@ class RequestHead {
     return std::uint64_t{1} << ((name.size() * 5 + static_cast<unsigned char>(letter)) & 63u);
   }
 
+  // Where a field stands in the buffer. Half the size of views, and there are 64 of them.
+  struct Place {
+    std::uint16_t name_at;
+    std::uint16_t name_size;
+    std::uint16_t value_at;
+    std::uint16_t value_size;
+  };
+  [[nodiscard]] std::string_view name_of(Place p) const {
+    return received_.substr(p.name_at, p.name_size);
+  }
+  [[nodiscard]] std::string_view value_of(Place p) const {
+    return received_.substr(p.value_at, p.value_size);
+  }
+
   std::string_view received_;
   std::string_view method_;
   std::string_view target_;
   unsigned version_ = 11;
-  std::array<Field, kFieldsMax> fields_;
+  std::array<Place, kFieldsMax> fields_;
   std::size_t size_ = 0;
   std::uint64_t seen_ = 0;  // marks of all names
   bool folded_ = false;

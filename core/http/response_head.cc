@@ -75,7 +75,7 @@ std::string_view write_range(std::span<char> out, const Common& common, const Re
                              ByteSpan span) noexcept {
   auto head = begin(out, Status::partial_content, common);
   head.text_field("Content-Type", file.content_type)
-      .field("Content-Length", span.size())
+      .field("Content-Length", span.bytes())
       .text_field("Content-Range", content_range(span, file.size).view());
   return end_of_content(head, common, file);
 }

@@ -10,6 +10,7 @@ namespace {
 
 template <class What>
 void add_event(Entries& out, const std::string& link_id, What what) {
+  if (!out.wants_events) return;
   TALLYGATE_ASSERT(out.records > 0);
   out.events.push_back({out.records - 1, link_id, std::move(what)});
 }
@@ -30,17 +31,11 @@ Signed with_url(Signed terms, const AdmitRequest& request) {
 
 // -- a download ---------------------------------------------------------------------------------
 
-void Account::introduce(std::string_view link_id, std::string_view parent_id, Entries& out) {
-  identity_.id = link_id;
-  identity_.parent_id = parent_id;
-  append(out, {key(), identity_});
-}
-
 void Account::note_signed(const AdmitRequest& request, Entries& out) {
   const Signed now = with_url(signed_, request);
   if (now == signed_) return;
   signed_ = now;
-  append(out, {key(), signed_});
+  record(signed_, out);
 }
 
 // Flights of an unlimited link are not in the journal until something depends on them.
@@ -48,8 +43,7 @@ void Account::adopt_flights(Entries& out) {
   for (Flight& f : meters_.all_flights()) {
     if (f.journaled) continue;
     f.journaled = true;
-    append(out,
-           {key(), Opened{f.meter->version, f.meter->size, f.id, f.first, f.upto, f.last, f.late}});
+    record(Opened{f.meter->version, f.meter->size, f.id, f.first, f.upto, f.last, f.late}, out);
   }
 }
 
@@ -58,7 +52,7 @@ void Account::use_limit(const shop::Word& in_force, Entries& out) {
   if (limit == meters_.limit()) return;
   if (limit) adopt_flights(out);
   meters_.set_limit(limit);
-  append(out, {key(), LimitSet{limit}});
+  record(LimitSet{limit}, out);
   report(out);
 }
 
@@ -67,6 +61,7 @@ Result<Admitted, Refusal> Account::admit(const AdmitRequest& request, Entries& o
   use_limit(request.word, out);
   const Limit limit = meters_.limit();
   if (limit && *limit == 0) return Refusal::exhausted;  // "none": not even a finishing touch
+  const bool another_file = !identity_.used || !meters_.knows(request.version);
   const auto first_flight = meters_.admit(request.version, request.size, request.ranges);
   if (!first_flight) return first_flight.error();
   const Span& range = request.ranges.front();
@@ -77,11 +72,12 @@ Result<Admitted, Refusal> Account::admit(const AdmitRequest& request, Entries& o
     }
     return Refusal::traffic;
   }
-  if (!identity_.used || identity_.path != request.path) {
+  if (another_file) {
     const bool first_use = !identity_.used;
     identity_.used = true;
+    identity_.parent_id = request.parent_id;
     identity_.path = request.path;
-    append(out, {key(), identity_});
+    record(Used{identity_.parent_id, identity_.path}, out);
     if (first_use) add_event(out, identity_.id, LinkUsed{identity_.path, identity_.parent_id});
   }
   if (limit) adopt_flights(out);
@@ -101,16 +97,16 @@ std::optional<Refusal> Account::peek(const AdmitRequest& request) {
 
 LeaseAnswer Account::lease(std::uint32_t flight, std::uint64_t upto, Entries& out) {
   if (!meters_.lease(flight, upto)) return LeaseAnswer::refused;
-  if (meters_.find(flight)->journaled) append(out, {key(), Leased{flight, upto}});
+  if (meters_.find(flight)->journaled) record(Leased{flight, upto}, out);
   return meters_.limit() ? LeaseAnswer::granted : LeaseAnswer::free;
 }
 
 std::uint32_t Account::settle(std::uint32_t flight, std::uint64_t acked, Entries& out) {
   const Flight f = *meters_.find(flight);
   if (f.journaled) {
-    append(out, {key(), Settled{flight, acked}});
+    record(Settled{flight, acked}, out);
   } else {
-    append(out, {key(), Delivered{f.meter->version, f.meter->size, f.first, acked, 0, false}});
+    record(Delivered{f.meter->version, f.meter->size, f.first, acked, 0, false}, out);
   }
   const std::uint32_t copies = deliver(flight, acked, out);
   report(out);
@@ -121,10 +117,9 @@ std::uint32_t Account::close(std::uint32_t flight, std::uint64_t acked, std::uin
                              bool completed, Entries& out) {
   const Flight f = *meters_.find(flight);
   if (f.journaled) {
-    append(out, {key(), Closed{flight, acked, left, completed}});
+    record(Closed{flight, acked, left, completed}, out);
   } else if (acked != 0 || left != 0 || f.meter->size == 0) {
-    append(out,
-           {key(), Delivered{f.meter->version, f.meter->size, f.first, acked, left, completed}});
+    record(Delivered{f.meter->version, f.meter->size, f.first, acked, left, completed}, out);
   }
   const std::uint32_t copies = end(flight, acked, left, completed, out);
   report(out);
@@ -149,9 +144,9 @@ std::uint32_t Account::end(std::uint32_t flight, std::uint64_t acked, std::uint6
   return delivered + closed;
 }
 
-void Account::ended(TransferEnded transfer, Entries& out) {
-  append(out, {key(), transfer});
-  add_event(out, identity_.id, std::move(transfer));
+void record_ended(std::string_view link_id, TransferEnded transfer, Entries& out) {
+  append(out, link_id, transfer);
+  add_event(out, std::string(link_id), std::move(transfer));
 }
 
 // -- the shop -----------------------------------------------------------------------------------
@@ -173,7 +168,7 @@ void Account::hear(const shop::Word& own, const shop::Word& in_force, Entries& o
   now.word.reset_gen = std::max(own.reset_gen, spoken_.word.reset_gen);
   if (now != spoken_) {
     if (now.word.reset_gen > spoken_.word.reset_gen) adopt_flights(out);
-    append(out, {key(), now});
+    record(now, out);
     take_word(now);
     report(out);
   }
@@ -183,14 +178,14 @@ void Account::hear(const shop::Word& own, const shop::Word& in_force, Entries& o
 void Account::row_acknowledged(Entries& out) {
   if (spoken_.row_known) return;
   spoken_.row_known = true;
-  append(out, {key(), spoken_});
+  record(spoken_, out);
   report(out);  // as replaying it does
 }
 
 bool Account::row_gone(Entries& out) {
   if (!spoken_.row_known || spoken_.word.state == shop::State::revoked) return false;
   spoken_.word.state = shop::State::revoked;
-  append(out, {key(), spoken_});
+  record(spoken_, out);
   report(out);
   return true;
 }
@@ -220,33 +215,28 @@ void Account::report(Entries& out) {
 }
 
 AccountView Account::view() const {
+  // A limit that is raised pays for more waste too, and so the copies that waste has used up would
+  // be fewer than the shop was told. What is shown never falls.
+  const std::uint64_t counted = std::max(meters_.counted(), reported_);
   return {identity_,         signed_,
           spoken_,           meters_.limit(),
-          meters_.counted(), meters_.copies(),
+          counted,           meters_.copies(),
           meters_.traffic(), meters_.flights(),
           blocked_now(),     meters_.unfinished_copy()};
 }
 
 // -- recovery -----------------------------------------------------------------------------------
 
-void Account::snapshot(Entries& out) const {
-  TALLYGATE_ASSERT(in_flight() == 0);
-  Standing standing{identity_, signed_, spoken_, meters_.limit(), reported_, blocked_, {}};
-  for (const auto& m : meters_.meters()) standing.meters.push_back(*m);
-  append(out, {key(), std::move(standing)});
-}
-
 bool Account::replay(const Change& what, Entries& out) {
   out.records = 1;  // the one being replayed: its events are numbered by it
-  const bool introduced = std::holds_alternative<Identity>(what) ||
-                          std::holds_alternative<Standing>(what) || !identity_.id.empty();
-  return introduced && std::visit([&](const auto& change) { return apply(change, out); }, what);
+  return std::visit([&](const auto& change) { return apply(change, out); }, what);
 }
 
-bool Account::apply(const Identity& change, Entries& out) {
-  if (change.id.empty() || (!identity_.id.empty() && change.id != identity_.id)) return false;
-  const bool first_use = change.used && !identity_.used;
-  identity_ = change;
+bool Account::apply(const Used& change, Entries& out) {
+  const bool first_use = !identity_.used;
+  identity_.used = true;
+  identity_.parent_id = change.parent_id;
+  identity_.path = change.path;
   if (first_use) add_event(out, identity_.id, LinkUsed{identity_.path, identity_.parent_id});
   return true;
 }
@@ -272,6 +262,7 @@ bool Account::apply(const Opened& change, Entries&) {
   if (change.first > change.upto || change.upto > change.last || change.last > change.size) {
     return false;
   }
+  if (change.flight == 0 || change.flight == UINT32_MAX) return false;  // ids that are never given
   if (meters_.find(change.flight) != nullptr) return false;
   if (meters_.meter(change.version, change.size).size != change.size) return false;
   meters_.open(change.version, change.size,
@@ -324,20 +315,9 @@ bool Account::apply(const Crashed&, Entries& out) {
   return true;
 }
 
-bool Account::apply(const Standing& change, Entries&) {
-  if (change.identity.id.empty() || !identity_.id.empty()) return false;
-  identity_ = change.identity;
-  signed_ = change.signed_terms;
-  spoken_ = change.spoken;
-  meters_.set_limit(change.limit);
-  reported_ = change.reported;
-  blocked_ = change.blocked;
-  for (const Meter& m : change.meters) {
-    const auto same = [&](const auto& known) { return known->version == m.version; };
-    if (std::any_of(meters_.meters().begin(), meters_.meters().end(), same)) return false;
-    meters_.restore(m);
-  }
-  return true;
+// Whoever keeps the accounts drops it.
+bool Account::apply(const Forgotten&, Entries&) {
+  return in_flight() == 0;
 }
 
 }  // namespace tallygate::ledger

@@ -2,14 +2,16 @@
 // all that the journal and the shop have yet to be told.
 //
 // Every change goes through here and leaves records and events in `Entries`; replaying the records
-// on a fresh Account gives the same Account. Pure: not thread-safe, owned by the shard that holds
-// it.
+// on a fresh Account gives the same Account. An account without a transfer in flight is kept as an
+// image, some twenty bytes: account_image.cc has both directions. Pure: not thread-safe, owned by
+// the shard that holds it.
 #pragma once
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
 
+#include "core/base/recycled.h"
 #include "core/ledger/meter.h"
 #include "core/ledger/record.h"
 
@@ -41,6 +43,15 @@ enum class LeaseAnswer : std::uint8_t {
   free,     // the link is unlimited: at once
 };
 
+// Who a link is.
+struct Identity {
+  std::string id;
+  std::string parent_id;  // folder links: whose row holds state and expiry
+  std::string path;       // of the file last asked for; empty: the files on disk have it
+  bool used = false;      // was admitted once
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+
 // What an operator or the shop is shown.
 struct AccountView {
   Identity identity;
@@ -55,9 +66,11 @@ struct AccountView {
   bool unfinished_copy = false;
 };
 
-class Account {
+class Account final : public Recycled<Account> {
  public:
-  explicit Account(std::uint32_t waste_permille) : meters_(waste_permille) {}
+  Account(std::uint32_t waste_permille, std::string_view link_id) : meters_(waste_permille) {
+    identity_.id = link_id;
+  }
   Account(const Account&) = delete;
   Account& operator=(const Account&) = delete;
 
@@ -70,7 +83,6 @@ class Account {
   std::uint32_t settle(std::uint32_t flight, std::uint64_t acked, Entries& out);
   std::uint32_t close(std::uint32_t flight, std::uint64_t acked, std::uint64_t left, bool completed,
                       Entries& out);
-  void ended(TransferEnded transfer, Entries& out);
 
   // -- the shop
   // `own`: what the link's own row says; `in_force`: that, combined with its folder's.
@@ -83,19 +95,29 @@ class Account {
   // -- recovery
   // Applies a change as it was journalled. False: it makes no sense here; the account is unusable.
   [[nodiscard]] bool replay(const Change& what, Entries& out);
-  // The whole account, as one `Standing`. No transfer may be in flight: recovery has settled all.
-  void snapshot(Entries& out) const;
+  // -- at rest: everything but the id, the parent's and the path
+  void write_image(std::string& out) const;
+  // Into a fresh account. False: no such image was ever written; the account is unusable. `is_own`:
+  // write_image() made it, as a checksum or this process vouches, and what its layers hold is not
+  // looked through again.
+  [[nodiscard]] bool read_image(std::string_view image, bool is_own = false);
 
   [[nodiscard]] AccountView view() const;
   [[nodiscard]] const Identity& identity() const { return identity_; }
   [[nodiscard]] const Spoken& spoken() const { return spoken_; }
   [[nodiscard]] const Signed& signed_terms() const { return signed_; }
+  [[nodiscard]] bool unfinished_copy() const { return meters_.unfinished_copy(); }
   [[nodiscard]] std::size_t in_flight() const { return meters_.flights(); }
-  // Takes its name; for an account that no record has introduced yet.
-  void introduce(std::string_view link_id, std::string_view parent_id, Entries& out);
+  // Nothing has been recorded of it: as if it had never been asked for.
+  [[nodiscard]] bool is_blank() const {
+    return !identity_.used && !signed_.seen && spoken_ == Spoken{} && in_flight() == 0;
+  }
 
  private:
-  [[nodiscard]] LinkKey key() const { return link_key(identity_.id); }
+  template <class What>
+  void record(const What& what, Entries& out) const {
+    append(out, identity_.id, what);
+  }
   void note_signed(const AdmitRequest& request, Entries& out);
   void use_limit(const shop::Word& in_force, Entries& out);
   void adopt_flights(Entries& out);
@@ -106,7 +128,7 @@ class Account {
   void count_detached(std::uint32_t reset_gen, std::uint32_t copies, Entries& out);
   void report(Entries& out);
   [[nodiscard]] Blocked blocked_now() const;
-  bool apply(const Identity& change, Entries& out);
+  bool apply(const Used& change, Entries& out);
   bool apply(const Signed& change, Entries& out);
   bool apply(const Spoken& change, Entries& out);
   bool apply(const LimitSet& change, Entries& out);
@@ -117,7 +139,7 @@ class Account {
   bool apply(const Delivered& change, Entries& out);
   bool apply(const TransferEnded& change, Entries& out);
   bool apply(const Crashed& change, Entries& out);
-  bool apply(const Standing& change, Entries& out);
+  bool apply(const Forgotten& change, Entries& out);
 
   Identity identity_;
   Signed signed_;
@@ -126,5 +148,25 @@ class Account {
   std::uint64_t reported_ = 0;       // copies that the shop has been told of, in this generation
   Blocked blocked_ = Blocked::none;  // as the shop has been told
 };
+
+// A transfer of the link is over: nothing is counted by it, the history wants it.
+void record_ended(std::string_view link_id, TransferEnded transfer, Entries& out);
+
+// What an admission asks first: the shop's word, and whether a copy has begun that may be finished
+// late.
+struct Glance {
+  Spoken spoken;
+  bool unfinished_copy = false;
+};
+// Of an account at rest, without reading the rest of it: its cost does not grow with the fragments.
+// nullopt: not an image.
+[[nodiscard]] std::optional<Glance> image_glance(std::string_view image);
+
+// What decides how long an image is kept, without the rest of it. nullopt: not an image.
+struct ImageTerms {
+  std::optional<std::int64_t> expires_at;  // the shop's word, else as signed
+  bool in_flight = false;
+};
+[[nodiscard]] std::optional<ImageTerms> image_terms(std::string_view image);
 
 }  // namespace tallygate::ledger

@@ -7,6 +7,12 @@
 namespace tallygate::ledger {
 namespace {
 
+// std::erase_if knows the standard library's containers only.
+template <class Container, class Predicate>
+void drop_if(Container& from, Predicate predicate) {
+  from.erase(std::remove_if(from.begin(), from.end(), predicate), from.end());
+}
+
 constexpr std::uint64_t kMiB = 1 << 20;
 
 }  // namespace
@@ -38,8 +44,23 @@ bool Meter::can_follow(Span span) const {
                      [&](const SpanSet& layer) { return layer.adjoins(span); });
 }
 
+void Meter::add_traffic(std::uint64_t bytes, bool late) {
+  const auto add = [bytes](std::uint64_t& sum) {
+    if (__builtin_add_overflow(sum, bytes, &sum)) sum = std::numeric_limits<std::uint64_t>::max();
+  };
+  add(traffic);
+  if (late) add(tail);
+}
+
 std::uint32_t Meter::cover(Span span) {
-  if (span.empty() || !can_follow(span)) return 0;  // too scattered: traffic only
+  if (span.empty()) return 0;
+  if (layers.empty()) layers.emplace_back();
+  // A file from one end to the other, whole or in pieces: nothing to merge or to count.
+  if (layers.size() == 1 && layers.front().fragments() < fragments_max() &&
+      layers.front().append(span)) {
+    return take_copies();
+  }
+  if (!can_follow(span)) return 0;  // too scattered: traffic only
   // What a span finds covered in one layer is delivered once more: it goes on to the next.
   std::vector<Span> pieces{span};
   std::vector<Span> again;
@@ -49,6 +70,11 @@ std::uint32_t Meter::cover(Span span) {
     layers[i].add(pieces, again);
     pieces.swap(again);
   }
+  return take_copies();
+}
+
+// A first layer that covers the file is a copy.
+std::uint32_t Meter::take_copies() {
   std::uint32_t completed = 0;
   while (!layers.empty() && layers.front().covers({0, size})) {
     layers.erase(layers.begin());
@@ -72,6 +98,14 @@ Meter* Meters::current(VersionKey version) const {
     if (!m->detached && m->version == version) return m.get();
   }
   return nullptr;
+}
+
+// A version that was only asked for has a meter too; nothing was recorded of it.
+bool Meters::knows(VersionKey version) const {
+  const Meter* m = current(version);
+  return m != nullptr &&
+         (!m->is_blank() || std::any_of(flights_.begin(), flights_.end(),
+                                        [&](const Flight& f) { return f.meter == m; }));
 }
 
 std::uint64_t Meters::copies() const {
@@ -237,13 +271,9 @@ Flight* Meters::find(std::uint32_t flight) {
 
 std::uint32_t Meters::deliver(Flight& flight, std::uint64_t upto) {
   Meter& m = *flight.meter;
-  m.traffic += upto - flight.first;
-  std::uint32_t completed = 0;
-  if (flight.late) {
-    m.tail += upto - flight.first;  // part of the last copy once more: no new copy
-  } else {
-    completed = m.cover({flight.first, upto});
-  }
+  m.add_traffic(upto - flight.first, flight.late);
+  // What is late is part of the last copy once more: no new copy.
+  const std::uint32_t completed = flight.late ? 0 : m.cover({flight.first, upto});
   flight.first = upto;
   return completed;
 }
@@ -258,18 +288,16 @@ std::uint32_t Meters::close(std::uint32_t flight, std::uint64_t left, bool compl
   Flight* f = find(flight);
   TALLYGATE_ASSERT(f != nullptr && left <= f->upto - f->first);
   Meter* m = f->meter;
-  m->traffic += left;
+  m->add_traffic(left, f->late);
   std::uint32_t copies = 0;
-  if (f->late) {
-    m->tail += left;
-  } else if (m->size == 0 && completed) {
+  if (!f->late && m->size == 0 && completed) {
     m->copies += 1;
     copies = 1;
   }
   flights_.erase(flights_.begin() + (f - flights_.data()));
   const auto uses_it = [&](const Flight& other) { return other.meter == m; };
   if (m->detached && std::none_of(flights_.begin(), flights_.end(), uses_it)) {
-    std::erase_if(meters_, [&](const auto& p) { return p.get() == m; });
+    drop_if(meters_, [&](const auto& p) { return p.get() == m; });
   }
   return copies;
 }
@@ -295,7 +323,7 @@ void Meters::crash() {
     }
   }
   flights_.clear();
-  std::erase_if(meters_, [](const auto& m) { return m->detached; });
+  drop_if(meters_, [](const auto& m) { return m->detached; });
 }
 
 // -- Meters: what the merchant changed ----------------------------------------------------------
@@ -311,7 +339,7 @@ void Meters::set_limit(Limit limit) {
 
 void Meters::reset() {
   for (const auto& m : meters_) m->detached = true;
-  std::erase_if(meters_, [&](const auto& m) {
+  drop_if(meters_, [&](const auto& m) {
     return std::none_of(flights_.begin(), flights_.end(),
                         [&](const Flight& f) { return f.meter == m.get(); });
   });
@@ -336,9 +364,15 @@ void Meters::open(VersionKey version, std::uint64_t size, const Flight& flight) 
 void Meters::deliver_unleased(VersionKey version, std::uint64_t size, Span acked,
                               std::uint64_t left, bool completed) {
   Meter& m = meter(version, size);
-  m.traffic += acked.bytes() + left;
+  m.add_traffic(acked.bytes() + left, false);
   m.cover(acked);
   if (size == 0 && completed) m.copies += 1;
+}
+
+void Meters::restore(Flight flight, std::size_t index) {
+  flight.meter = meters_[index].get();
+  flights_.push_back(flight);
+  next_flight_ = std::max(next_flight_, flight.id + 1);
 }
 
 void Meters::grant(std::uint32_t flight, std::uint64_t upto) {

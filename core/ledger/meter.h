@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "core/base/recycled.h"
 #include "core/base/result.h"
 #include "core/content/version.h"
 #include "core/ledger/span.h"
@@ -40,7 +41,7 @@ enum class Refusal : std::uint8_t {
 };
 
 // Counters of one link on one version of its file.
-struct Meter {
+struct Meter final : Recycled<Meter> {
   Meter(VersionKey version_key, std::uint64_t size_bytes);
 
   // A: what may be read beyond the last copy, so that a client that lost part of it can finish.
@@ -49,16 +50,22 @@ struct Meter {
   [[nodiscard]] std::size_t fragments_max() const;
   // `n` bytes in millionths of the file, rounded up.
   [[nodiscard]] Uint128 share(std::uint64_t n) const;
+  // Nothing was ever delivered.
+  [[nodiscard]] bool is_blank() const { return traffic == 0 && copies == 0; }
   // Whether `span`, delivered once more, would leave no more than `fragments_max` fragments.
   [[nodiscard]] bool can_follow(Span span) const;
+  // Bytes that left; `late`: when no copy was left. Sums stay at 2^64 - 1, beyond which nothing
+  // real comes.
+  void add_traffic(std::uint64_t bytes, bool late);
   // Counts [span) as delivered once more; returns the copies that this completed.
   std::uint32_t cover(Span span);
+  std::uint32_t take_copies();
 
   VersionKey version;
   std::uint64_t size;
-  std::uint64_t copies = 0;     // complete copies
-  std::vector<SpanSet> layers;  // layers[i]: bytes delivered more than copies + i times
-  std::uint64_t traffic = 0;    // bytes that left
+  std::uint64_t copies = 0;                           // complete copies
+  boost::container::small_vector<SpanSet, 1> layers;  // [i]: delivered more than copies + i times
+  std::uint64_t traffic = 0;                          // bytes that left
   std::uint64_t tail = 0;       // of these, bytes that left when no copy was left
   std::uint64_t doubt = 0;      // of these, bytes that crashes left in doubt
   std::uint32_t reset_gen = 0;  // of a detached meter: the generation that it counted in
@@ -122,11 +129,21 @@ class Meters {
   void grant(std::uint32_t flight, std::uint64_t upto);
   void deliver_unleased(VersionKey version, std::uint64_t size, Span acked, std::uint64_t left,
                         bool completed);
+  // A meter and a flight as an image has them; the flight uses the meter at `index`.
   void restore(Meter meter) { meters_.push_back(std::make_unique<Meter>(std::move(meter))); }
+  void restore(Flight flight, std::size_t index);
+  // The link has served this version since its last reset, or is serving it.
+  [[nodiscard]] bool knows(VersionKey version) const;
+  [[nodiscard]] bool has(VersionKey version) const { return current(version) != nullptr; }
 
   [[nodiscard]] Flight* find(std::uint32_t flight);
-  [[nodiscard]] const std::vector<std::unique_ptr<Meter>>& meters() const { return meters_; }
-  [[nodiscard]] std::vector<Flight>& all_flights() { return flights_; }
+  [[nodiscard]] const boost::container::small_vector<std::unique_ptr<Meter>, 1>& meters() const {
+    return meters_;
+  }
+  [[nodiscard]] boost::container::small_vector<Flight, 1>& all_flights() { return flights_; }
+  [[nodiscard]] const boost::container::small_vector<Flight, 1>& all_flights() const {
+    return flights_;
+  }
 
  private:
   template <class F>
@@ -143,8 +160,9 @@ class Meters {
   std::uint32_t waste_permille_;
   Limit limit_;
   std::uint32_t next_flight_ = 1;
-  std::vector<std::unique_ptr<Meter>> meters_;  // pointers stay valid while flights use them
-  std::vector<Flight> flights_;                 // in the order of their ids
+  boost::container::small_vector<std::unique_ptr<Meter>, 1>
+      meters_;                                         // pointers stay valid while flights use them
+  boost::container::small_vector<Flight, 1> flights_;  // in the order of their ids
 };
 
 }  // namespace tallygate::ledger

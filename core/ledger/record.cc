@@ -2,8 +2,9 @@
 
 #include <xxhash.h>
 
-#include <algorithm>
-#include <utility>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 #include "core/ledger/codec.h"
 
@@ -12,17 +13,15 @@ namespace {
 
 // The order is the file format: new kinds go to the end.
 constexpr std::uint8_t kFirstType = 1;
-constexpr std::size_t kRecordHead = 4 + 1 + 16;
+// Length, length of the id, type; an id of one byte.
+constexpr std::size_t kRecordBytesMin = 4 + 1 + 1 + 1;
 
 void put(ByteWriter& w, const VersionKey& v) {
-  w.put(v.high);
-  w.put(v.low);
+  w.put(v.hash);
 }
-void put(ByteWriter& w, const Identity& r) {
-  w.put_text(r.id);
+void put(ByteWriter& w, const Used& r) {
   w.put_text(r.parent_id);
   w.put_text(r.path);
-  w.put(static_cast<std::uint8_t>(r.used));
 }
 void put(ByteWriter& w, const Signed& r) {
   w.put(static_cast<std::uint8_t>(r.seen));
@@ -88,39 +87,14 @@ void put(ByteWriter& w, const TransferEnded& r) {
   w.put_text(r.user_agent);
 }
 void put(ByteWriter&, const Crashed&) {}
-void put(ByteWriter& w, const Standing& r) {
-  put(w, r.identity);
-  put(w, r.signed_terms);
-  put(w, r.spoken);
-  w.put_optional(r.limit);
-  w.put(r.reported);
-  w.put(static_cast<std::uint8_t>(r.blocked));
-  w.put(static_cast<std::uint32_t>(r.meters.size()));
-  for (const Meter& m : r.meters) {
-    put(w, m.version);
-    for (const std::uint64_t n : {m.size, m.copies, m.traffic, m.tail, m.doubt}) w.put(n);
-    w.put(static_cast<std::uint32_t>(m.layers.size()));
-    for (const SpanSet& layer : m.layers) {
-      w.put(static_cast<std::uint32_t>(layer.fragments()));
-      for (const Span& s : layer.spans()) {
-        w.put(s.first);
-        w.put(s.last);
-      }
-    }
-  }
-}
+void put(ByteWriter&, const Forgotten&) {}
 
 VersionKey get_version(ByteReader& r) {
-  VersionKey v;
-  v.high = r.get<std::uint64_t>();
-  v.low = r.get<std::uint64_t>();
-  return v;
+  return {r.get<std::uint64_t>()};
 }
-void get(ByteReader& r, Identity& out) {
-  out.id = r.get_text();
+void get(ByteReader& r, Used& out) {
   out.parent_id = r.get_text();
   out.path = r.get_text();
-  out.used = r.get_bool();
 }
 void get(ByteReader& r, Signed& out) {
   out.seen = r.get_bool();
@@ -190,60 +164,16 @@ bool get(ByteReader& r, TransferEnded& out) {
   return outcome <= static_cast<std::uint8_t>(Outcome::refused);
 }
 void get(ByteReader&, Crashed&) {}
-// What the rule takes for granted: its answers would be nonsense otherwise.
-bool is_possible(const Meter& m) {
-  if (m.doubt > m.traffic || m.tail > m.traffic) return false;
-  const auto empty = [](const SpanSet& layer) { return layer.fragments() == 0; };
-  if (std::any_of(m.layers.begin(), m.layers.end(), empty)) return false;
-  if (!m.layers.empty() && m.layers.front().covers({0, m.size})) return false;  // a whole copy
-  for (std::size_t i = 1; i < m.layers.size(); ++i) {
-    const auto& spans = m.layers[i].spans();
-    const auto contained = [&](const Span& s) { return m.layers[i - 1].covers(s); };
-    if (!std::all_of(spans.begin(), spans.end(), contained)) return false;
-  }
-  return true;
-}
-bool get(ByteReader& r, Meter& m) {
-  for (std::uint64_t* n : {&m.size, &m.copies, &m.traffic, &m.tail, &m.doubt}) {
-    *n = r.get<std::uint64_t>();
-  }
-  const auto layers = r.get<std::uint32_t>();
-  if (layers > r.left() / 4) return false;
-  std::vector<Span> again;
-  for (std::uint32_t i = 0; i < layers; ++i) {
-    const auto fragments = r.get<std::uint32_t>();
-    if (fragments > r.left() / 16) return false;
-    SpanSet layer;
-    for (std::uint32_t k = 0; k < fragments; ++k) {
-      Span s;
-      s.first = r.get<std::uint64_t>();
-      s.last = r.get<std::uint64_t>();
-      if (s.empty() || s.last > m.size) return false;
-      layer.add(s, again);
-    }
-    if (!again.empty() || layer.fragments() != fragments) return false;
-    m.layers.push_back(std::move(layer));
-  }
-  return is_possible(m);
-}
-bool get(ByteReader& r, Standing& out) {
-  get(r, out.identity);
-  get(r, out.signed_terms);
-  if (!get(r, out.spoken)) return false;
-  out.limit = r.get_optional<std::uint32_t>();
-  out.reported = r.get<std::uint64_t>();
-  const auto blocked = r.get<std::uint8_t>();
-  if (blocked > static_cast<std::uint8_t>(Blocked::traffic)) return false;
-  out.blocked = static_cast<Blocked>(blocked);
-  const auto meters = r.get<std::uint32_t>();
-  if (meters > r.left() / 60) return false;
-  for (std::uint32_t i = 0; i < meters; ++i) {
-    Meter m(get_version(r), 0);
-    if (!get(r, m)) return false;
-    out.meters.push_back(std::move(m));
-  }
-  return true;
-}
+void get(ByteReader&, Forgotten&) {}
+
+// The number of an alternative.
+template <class T, class Variant>
+struct Index;
+template <class T, class... Ts>
+struct Index<T, std::variant<T, Ts...>> : std::integral_constant<std::size_t, 0> {};
+template <class T, class U, class... Ts>
+struct Index<T, std::variant<U, Ts...>>
+    : std::integral_constant<std::size_t, 1 + Index<T, std::variant<Ts...>>::value> {};
 
 // Builds the alternative number `type` and reads it; false: no such type, or bad fields.
 template <std::size_t I = 0>
@@ -269,31 +199,53 @@ LinkKey link_key(std::string_view link_id) noexcept {
   return {h.high64, h.low64};
 }
 
-void append(Entries& entries, const Record& record) {
+template <class What>
+void append(Entries& entries, std::string_view link_id, const What& what) {
+  TALLYGATE_ASSERT(!link_id.empty() && link_id.size() <= UINT8_MAX);
   const std::size_t start = entries.bytes.size();
   ByteWriter w(entries.bytes);
   w.put(std::uint32_t{0});
-  w.put(static_cast<std::uint8_t>(record.what.index() + kFirstType));
-  w.put(record.link.high);
-  w.put(record.link.low);
-  std::visit([&](const auto& what) { put(w, what); }, record.what);
+  w.put(static_cast<std::uint8_t>(link_id.size()));
+  entries.bytes.append(link_id);
+  w.put(static_cast<std::uint8_t>(Index<What, Change>::value + kFirstType));
+  put(w, what);
   const auto length = static_cast<std::uint32_t>(entries.bytes.size() - start);
   std::memcpy(entries.bytes.data() + start, &length, sizeof length);
   ++entries.records;
 }
+template void append(Entries&, std::string_view, const Used&);
+template void append(Entries&, std::string_view, const Signed&);
+template void append(Entries&, std::string_view, const Spoken&);
+template void append(Entries&, std::string_view, const LimitSet&);
+template void append(Entries&, std::string_view, const Opened&);
+template void append(Entries&, std::string_view, const Leased&);
+template void append(Entries&, std::string_view, const Settled&);
+template void append(Entries&, std::string_view, const Closed&);
+template void append(Entries&, std::string_view, const Delivered&);
+template void append(Entries&, std::string_view, const TransferEnded&);
+template void append(Entries&, std::string_view, const Crashed&);
+template void append(Entries&, std::string_view, const Forgotten&);
+
+std::optional<RecordHead> peek_record(std::string_view bytes) {
+  ByteReader r(bytes);
+  const auto length = r.get<std::uint32_t>();
+  const std::size_t id = r.get<std::uint8_t>();
+  if (!r.ok() || id == 0 || length < kRecordBytesMin - 1 + id || length > bytes.size()) {
+    return std::nullopt;
+  }
+  return RecordHead{bytes.substr(5, id), length};
+}
 
 std::optional<Record> take_record(std::string_view& bytes) {
-  ByteReader head(bytes);
-  const auto length = head.get<std::uint32_t>();
-  if (!head.ok() || length < kRecordHead || length > bytes.size()) return std::nullopt;
-  ByteReader r(bytes.substr(4, length - 4));
+  const auto head = peek_record(bytes);
+  if (!head) return std::nullopt;
+  ByteReader r(bytes.substr(0, head->bytes).substr(5 + head->link_id.size()));
   const auto type = r.get<std::uint8_t>();
   if (type < kFirstType) return std::nullopt;
   Record record;
-  record.link.high = r.get<std::uint64_t>();
-  record.link.low = r.get<std::uint64_t>();
+  record.link_id = head->link_id;
   if (!get_change(r, std::size_t{type} - kFirstType, record.what)) return std::nullopt;
-  bytes.remove_prefix(length);
+  bytes.remove_prefix(head->bytes);
   return record;
 }
 

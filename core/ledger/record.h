@@ -20,17 +20,21 @@ namespace tallygate::ledger {
 struct LinkKey {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
-  friend bool operator==(const LinkKey&, const LinkKey&) = default;
+  friend auto operator<=>(const LinkKey&, const LinkKey&) = default;
 };
 [[nodiscard]] LinkKey link_key(std::string_view link_id) noexcept;
 
-// Who a link is. `used` becomes true with the first admission.
-struct Identity {
-  std::string id;
-  std::string parent_id;
-  std::string path;
-  bool used = false;
-  friend bool operator==(const Identity&, const Identity&) = default;
+struct LinkKeyHash {
+  std::size_t operator()(const LinkKey& key) const noexcept {
+    return static_cast<std::size_t>(key.low);  // already a hash
+  }
+};
+
+// The link is used: for the first time, or for another file or version than before.
+struct Used {
+  std::string parent_id;  // folder links: whose row holds state and expiry
+  std::string path;       // decoded
+  friend bool operator==(const Used&, const Used&) = default;
 };
 // What genuine URLs of the link have carried so far.
 struct Signed {
@@ -90,22 +94,15 @@ struct Delivered {
 struct Crashed {
   friend bool operator==(const Crashed&, const Crashed&) = default;
 };
-// A whole link, at the head of a journal file. None of its transfers is in flight.
-struct Standing {
-  Identity identity;
-  Signed signed_terms;
-  Spoken spoken;
-  Limit limit;
-  std::uint64_t reported = 0;
-  Blocked blocked = Blocked::none;
-  std::vector<Meter> meters;
-  friend bool operator==(const Standing&, const Standing&) = default;
+// The link expired long ago: nothing is known of it any more.
+struct Forgotten {
+  friend bool operator==(const Forgotten&, const Forgotten&) = default;
 };
 
-using Change = std::variant<Identity, Signed, Spoken, LimitSet, Opened, Leased, Settled, Closed,
-                            Delivered, TransferEnded, Crashed, Standing>;
+using Change = std::variant<Used, Signed, Spoken, LimitSet, Opened, Leased, Settled, Closed,
+                            Delivered, TransferEnded, Crashed, Forgotten>;
 struct Record {
-  LinkKey link;
+  std::string link_id;  // at most 255 bytes, never empty
   Change what;
   friend bool operator==(const Record&, const Record&) = default;
 };
@@ -115,11 +112,26 @@ struct Entries {
   std::string bytes;
   std::uint32_t records = 0;
   std::vector<Event> events;  // Event::seq counts from the first record of these entries
+  bool wants_events = true;   // false: nobody follows, `events` stays empty
   [[nodiscard]] bool empty() const { return records == 0; }
+  void clear() {
+    bytes.clear();
+    records = 0;
+    events.clear();
+  }
 };
 
-// Appends the encoded record. Cost: its size.
-void append(Entries& entries, const Record& record);
+// Appends the encoded record. Cost: its size. `what` is one of the alternatives of Change.
+template <class What>
+void append(Entries& entries, std::string_view link_id, const What& what);
+
+// The id of the first record of `bytes` and the record's length; nullopt: no record begins there.
+// Whether its fields make sense is not looked at.
+struct RecordHead {
+  std::string_view link_id;
+  std::size_t bytes = 0;
+};
+[[nodiscard]] std::optional<RecordHead> peek_record(std::string_view bytes);
 
 // Takes the first record off `bytes`; nullopt: the bytes are not a record (`bytes` is unchanged).
 // Lengths are checked before anything is allocated.

@@ -15,7 +15,7 @@ void SpanSet::add(std::span<const Span> pieces, std::vector<Span>& again) {
   const auto end =
       std::upper_bound(begin, spans_.end(), pieces.back().last,
                        [](std::uint64_t last, const Span& s) { return last < s.first; });
-  std::vector<Span> merged;
+  boost::container::small_vector<Span, 4> merged;
   const auto append = [&](const Span& s) {
     if (merged.empty() || merged.back().last < s.first) {
       merged.push_back(s);
@@ -72,8 +72,8 @@ std::uint64_t SpanSet::bytes() const {
   return sum;
 }
 
-std::uint64_t min_depth(std::uint64_t size, const std::vector<SpanSet>& layers,
-                        const std::vector<Span>& spans) {
+std::uint64_t min_depth(std::uint64_t size, std::span<const SpanSet> layers,
+                        std::span<const Span> spans) {
   std::vector<std::pair<std::uint64_t, int>> edges;
   edges.reserve(2 * spans.size() + 1);
   for (const Span& s : spans) {

@@ -40,4 +40,9 @@ LinkId file_link_id(const LinkId& folder_id, std::string_view path) noexcept {
   return id;
 }
 
+std::string_view folder_of(std::string_view link_id) noexcept {
+  const auto colon = link_id.rfind(':');  // no id that a shop can sign has one
+  return colon == std::string_view::npos ? std::string_view() : link_id.substr(0, colon);
+}
+
 }  // namespace tallygate::link

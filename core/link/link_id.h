@@ -17,4 +17,7 @@ using LinkId = FixedString<96>;  // as wide as the shop's column
 // For one file under a folder token: "<id>:<XXH3-64 of the decoded path, 16 hex digits>".
 [[nodiscard]] LinkId file_link_id(const LinkId& folder_id, std::string_view path) noexcept;
 
+// The folder's id of such an id; empty: it is none.
+[[nodiscard]] std::string_view folder_of(std::string_view link_id) noexcept;
+
 }  // namespace tallygate::link

@@ -1,5 +1,6 @@
 #include "server/admin/admin.h"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -52,6 +53,27 @@ Response error(const Request& request, beast::http::status status, std::string_v
   return respond(request, status, {{"error", detail}});
 }
 
+// How long workers were away from their loops, all of them together: calls that took up to so many
+// milliseconds, and the longest.
+json::object loop_stall(const net::Workers& workers) {
+  using disk::StallHistogram;
+  using Milliseconds = std::chrono::duration<double, std::milli>;
+  std::chrono::nanoseconds longest{0};
+  json::object up_to;
+  for (std::size_t bucket = 0; bucket < StallHistogram::kBuckets; ++bucket) {
+    std::uint64_t count = 0;
+    for (std::size_t i = 0; i < workers.size(); ++i) {
+      count += workers.at(i).stalls().in_bucket(bucket);
+      longest = std::max(longest, workers.at(i).stalls().max());
+    }
+    if (count == 0) continue;
+    const bool has_end = bucket + 1 < StallHistogram::kBuckets;
+    const double bound = Milliseconds(StallHistogram::upper_bound(bucket)).count();
+    up_to[has_end ? fmt::format("{}", bound) : "more"] = count;
+  }
+  return {{"longest_ms", Milliseconds(longest).count()}, {"up_to_ms", std::move(up_to)}};
+}
+
 json::object health(const net::Services& services, const net::Workers& workers, bool& failed) {
   json::object body;
   const std::string ledger = services.ledger.failure();
@@ -59,9 +81,13 @@ json::object health(const net::Services& services, const net::Workers& workers, 
   bool degraded = false;
   json::object of_ledger{{"links", services.ledger.links()}};
   if (failed) of_ledger["failure"] = ledger;
+  if (const std::string warning = services.ledger.warning(); !warning.empty()) {
+    degraded = true;
+    of_ledger["warning"] = warning;
+  }
   if (services.shop != nullptr) {
     const shop::Status status = services.shop->status();
-    degraded = !status.reachable || !status.alarm.empty();
+    degraded |= !status.reachable || !status.alarm.empty();
     json::object of_shop{{"reachable", status.reachable},
                          {"events_waiting", status.events_waiting},
                          {"batches_waiting", status.batches_waiting},
@@ -79,6 +105,7 @@ json::object health(const net::Services& services, const net::Workers& workers, 
   body["version"] = TALLYGATE_VERSION;
   body["ledger"] = std::move(of_ledger);
   body["connections"] = workers.connections();
+  body["loop_stall"] = loop_stall(workers);
   body["log_lines_dropped"] = services.access_log.dropped();
   return body;
 }

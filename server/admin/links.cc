@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/link/link_id.h"
 #include "server/ledger/ledger.h"
 #include "server/net/callback.h"
 #include "server/shop/sync.h"
@@ -56,7 +57,7 @@ json::object describe(const std::string& id, const ledger::AccountView& view,
 
 // The link's own row combined with its folder's, as far as the ledger has heard.
 shop::Word word_in_force(const ledger::Ledger& ledger, const ledger::AccountView& view) {
-  return ledger.look(view.identity.id, view.identity.parent_id).word;
+  return ledger.look(view.identity.id, link::folder_of(view.identity.id)).word;
 }
 
 void apply(const shop::Edit& edit, shop::Word& word) {
@@ -71,7 +72,10 @@ void apply(const shop::Edit& edit, shop::Word& word) {
 Task<std::optional<json::object>> show_link(const net::Services& services, net::Workers& workers,
                                             std::string link_id) {
   workers.settle_link_and_wait(ledger::link_key(link_id));
-  if (const auto view = services.ledger.view(link_id)) {
+  if (auto view = services.ledger.view(link_id)) {
+    if (view->identity.used && view->identity.path.empty()) {
+      if (auto use = services.ledger.find_use(link_id)) view->identity.path = std::move(use->path);
+    }
     co_return describe(link_id, *view, word_in_force(services.ledger, *view));
   }
   if (services.shop == nullptr) co_return std::nullopt;
@@ -102,9 +106,8 @@ Task<EditAnswer> edit_link(const net::Services& services, net::Workers& workers,
   shop::Word word = view ? view->spoken.word : shop::Word{};
   apply(edit, word);
   services.ledger.hear(link_id, word, true);
-  services.ledger.flush();
-  if (const std::string why = services.ledger.failure(); !why.empty()) {
-    co_return EditAnswer{EditOutcome::failed, why};
+  if (!services.ledger.flush()) {
+    co_return EditAnswer{EditOutcome::failed, services.ledger.failure()};
   }
   const bool cut = services.settings.shop.on_revoke == config::OnRevoke::cut;
   if (!shop::is_active(word) && cut) workers.cut_link(ledger::link_key(link_id));

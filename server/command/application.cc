@@ -32,10 +32,7 @@ class ShopBridge final : public shop::LedgerPort {
     if (ledger_.row_gone(link_id)) cut(link_id);
   }
   void row_acknowledged(std::string_view link_id) override { ledger_.row_acknowledged(link_id); }
-  bool make_durable() override {
-    ledger_.flush();
-    return ledger_.failure().empty();
-  }
+  bool make_durable() override { return ledger_.flush(); }
 
  private:
   void cut(std::string_view link_id) {
@@ -82,7 +79,7 @@ std::string Application::open_ledger(const Clock& clock) {
       std::chrono::duration_cast<std::chrono::seconds>(settings.metering.keep_expired);
   ledger::Journal::Follower follower;
   if (sync_) {
-    options.follower_cursor = sync_->consumed_seq();
+    options.follower_cursor = [sync = sync_.get()] { return sync->consumed_seq(); };
     follower = [sync = sync_.get()](std::vector<ledger::Event> events) {
       sync->on_events(std::move(events));
     };
@@ -91,6 +88,26 @@ std::string Application::open_ledger(const Clock& clock) {
       ledger::Ledger::open(std::move(*directory), options, clock, std::move(follower), note);
   if (!ledger) return "ledger.dir " + settings.ledger.dir + ": " + ledger.error();
   ledger_ = std::move(*ledger);
+  return {};
+}
+
+std::string Application::use_certificates(const net::TlsCertificates& certificates) {
+  std::vector<net::SslContext> contexts;
+  for (unsigned i = 0; i < workers_->size(); ++i) {
+    auto context = net::make_tls_context(certificates, tickets_);
+    if (!context) return "tls: " + context.error();
+    contexts.push_back(std::move(*context));
+  }
+  workers_->use_tls(std::move(contexts));
+  return {};
+}
+
+std::vector<std::string> Application::reload_certificates() {
+  const config::Settings& settings = configuration_.settings;
+  if (!settings.tls.is_on()) return {};
+  const auto certificates = net::load_certificates(settings.tls);
+  if (!certificates) return certificates.error();
+  if (std::string wrong = use_certificates(*certificates); !wrong.empty()) return {wrong};
   return {};
 }
 
@@ -103,7 +120,7 @@ Result<std::unique_ptr<Application>, std::string> Application::start(Configurati
                                : std::max(1u, std::thread::hardware_concurrency());
 
   // The ports first: a server that cannot have them leaves no trace.
-  auto listeners = net::bind_listeners(settings.server.listen, threads);
+  auto listeners = net::bind_listeners(settings, threads);
   if (!listeners) return listeners.error();
   app->addresses_ = listeners->addresses;
 
@@ -120,8 +137,12 @@ Result<std::unique_ptr<Application>, std::string> Application::start(Configurati
 
   app->services_ = std::make_unique<net::Services>(net::Services{
       settings, clock, *app->root_, *app->types_, *app->cors_, *app->configuration_.keyring,
-      *app->ledger_, app->sync_.get(), *app->access_log_});
+      *app->ledger_, app->sync_.get(), *app->access_log_, app->blocking_pool_});
   app->workers_ = std::make_unique<net::Workers>(*app->services_, threads);
+  if (const auto& certificates = app->configuration_.certificates) {
+    app->tickets_ = std::make_shared<net::TlsTicketKeys>(clock);
+    if (std::string wrong = app->use_certificates(*certificates); !wrong.empty()) return wrong;
+  }
   auto admin = admin::Admin::start(*app->services_, *app->workers_);
   if (!admin) return admin.error();
   app->admin_ = std::move(*admin);
@@ -147,7 +168,7 @@ void Application::drain(const std::atomic<bool>& at_once) {
   if (workers_) {
     workers_->drain(configuration_.settings.server.drain_timeout, at_once);
     // Nobody waits for the journal any more; what it has yet to write belongs to the shop too.
-    ledger_->flush();
+    static_cast<void>(ledger_->flush());
   }
   if (sync_) sync_->stop();  // answers whoever still asks, the admin interface among them
   admin_.reset();

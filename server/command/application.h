@@ -15,6 +15,7 @@
 #include "server/content/root.h"
 #include "server/http/access_log.h"
 #include "server/ledger/ledger.h"
+#include "server/net/tls_contexts.h"
 #include "server/net/worker.h"
 #include "server/shop/sync.h"
 
@@ -34,12 +35,17 @@ class Application {
   // Where it listens, with real ports ("127.0.0.1:8080").
   [[nodiscard]] const std::vector<std::string>& addresses() const { return addresses_; }
   [[nodiscard]] const Configuration& configuration() const { return configuration_; }
+  // Reads the files of [tls] again: connections from now on get what is in them, all others keep
+  // what they began with. Mistakes change nothing; each is a line for the operator. The main
+  // thread.
+  [[nodiscard]] std::vector<std::string> reload_certificates();
   // Finishes running transfers within drain_timeout, settles, syncs, tells the shop. `at_once` cuts
   // the waiting short. Idempotent.
   void drain(const std::atomic<bool>& at_once);
 
  private:
   explicit Application(Configuration configuration);
+  [[nodiscard]] std::string use_certificates(const net::TlsCertificates& certificates);
   [[nodiscard]] std::string open_shop(const Clock& clock);
   [[nodiscard]] std::string open_ledger(const Clock& clock);
 
@@ -50,7 +56,9 @@ class Application {
   std::unique_ptr<http::AccessLog> access_log_;
   std::unique_ptr<shop::Sync> sync_;  // null: no shop
   std::unique_ptr<ledger::Ledger> ledger_;
+  disk::BlockingPool blocking_pool_;
   std::unique_ptr<net::Services> services_;
+  std::shared_ptr<net::TlsTicketKeys> tickets_;  // survive a reload
   std::unique_ptr<net::Workers> workers_;
   std::unique_ptr<ShopBridge> bridge_;
   std::unique_ptr<admin::Admin> admin_;

@@ -10,6 +10,7 @@
 #include "core/config/parse.h"
 #include "core/link/keyring_file.h"
 #include "server/content/root.h"
+#include "server/net/clock.h"
 #include "server/net/descriptor.h"
 
 namespace tallygate::command {
@@ -72,7 +73,8 @@ Result<std::string, std::vector<std::string>> read_file(const std::string& path)
   return std::move(*text);
 }
 
-Result<Configuration, std::vector<std::string>> load_configuration(const std::string& file) {
+Result<Configuration, std::vector<std::string>> load_configuration(const std::string& file,
+                                                                   Purpose purpose) {
   const auto text = read_file(file);
   if (!text) return text.error();
   config::Parsed parsed = config::parse_settings(*text, file);
@@ -87,6 +89,16 @@ Result<Configuration, std::vector<std::string>> load_configuration(const std::st
   }
   if (!settings.links.keyring.empty()) {
     configuration.keyring = load_keyring(settings.links.keyring, mistakes);
+  }
+  if (settings.tls.is_on() && purpose == Purpose::serving) {
+    auto certificates = net::load_certificates(settings.tls);
+    if (certificates) {
+      configuration.warnings = net::find_doubtful(*certificates, system_clock().unix_now());
+      configuration.certificates =
+          std::make_shared<const net::TlsCertificates>(std::move(*certificates));
+    } else {
+      for (const std::string& line : certificates.error()) mistakes.push_back(line);
+    }
   }
   if (!mistakes.empty()) return mistakes;
   return configuration;

@@ -1,5 +1,7 @@
-// Reads the settings and the keyring from their files, and checks what only the machine knows.
+// Reads the settings, the keyring and the certificates from their files, and checks what only the
+// machine knows.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,18 +10,24 @@
 #include "core/base/result.h"
 #include "core/config/settings.h"
 #include "core/link/keyring.h"
+#include "server/net/tls_certificates.h"
 
 namespace tallygate::command {
 
 struct Configuration {
   config::Settings settings;
   std::unique_ptr<const link::Keyring> keyring;
+  std::shared_ptr<const net::TlsCertificates> certificates;  // null: no TLS, or for signing
+  std::vector<std::string> warnings;  // lines for standard error: to be known, and no mistake
 };
+
+// Who signs links has no need of the certificates' keys, and may not be allowed to read them.
+enum class Purpose : std::uint8_t { serving, signing };
 
 // Every mistake at once, each a line for standard error ("file:line: message"). Nothing is changed
 // on disk, and no port is opened.
 [[nodiscard]] Result<Configuration, std::vector<std::string>> load_configuration(
-    const std::string& file);
+    const std::string& file, Purpose purpose);
 
 // The bytes of a small file. The error is its name and why.
 [[nodiscard]] Result<std::string, std::vector<std::string>> read_file(const std::string& path);

@@ -183,7 +183,7 @@ int download_once(const Application& app, const std::filesystem::path& folder,
   return row.used == 1 ? kDone : kFailed;
 }
 
-void watch(const StopSignals& signals, const std::filesystem::path& folder) {
+void watch(const Signals& signals, const std::filesystem::path& folder) {
   TableRow shown;
   for (;;) {
     for (int i = 0; i < 10 && !signals.stopped(); ++i) {
@@ -200,7 +200,7 @@ void watch(const StopSignals& signals, const std::filesystem::path& folder) {
 }
 
 int demo(const DemoOptions& options) {
-  StopSignals signals;
+  Signals signals;
   const auto folder = make_shop(options.once ? 0 : options.port, !options.once);
   // Whatever happens, the folder goes.
   const std::unique_ptr<const std::filesystem::path, void (*)(const std::filesystem::path*)> remove(
@@ -208,7 +208,7 @@ int demo(const DemoOptions& options) {
         std::error_code ignored;
         std::filesystem::remove_all(*path, ignored);
       });
-  auto configuration = load_configuration(folder / "tallygate.toml");
+  auto configuration = load_configuration(folder / "tallygate.toml", Purpose::serving);
   if (!configuration) {
     print_mistakes(configuration.error());
     return kSettings;

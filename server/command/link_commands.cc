@@ -69,7 +69,7 @@ std::string_view option_of(std::string_view field) {
 }
 
 int sign(SignOptions options) {
-  const auto configuration = load_configuration(options.config);
+  const auto configuration = load_configuration(options.config, Purpose::signing);
   if (!configuration) {
     print_mistakes(configuration.error());
     return kSettings;
@@ -156,7 +156,7 @@ std::string printable(std::string_view text) {
 }
 
 int verify(const VerifyOptions& options) {
-  const auto configuration = load_configuration(options.config);
+  const auto configuration = load_configuration(options.config, Purpose::signing);
   if (!configuration) {
     print_mistakes(configuration.error());
     return kSettings;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -19,22 +20,35 @@ namespace tallygate::command {
 namespace {
 
 int check(const std::string& file) {
-  const auto configuration = load_configuration(file);
+  const auto configuration = load_configuration(file, Purpose::serving);
   if (!configuration) {
     print_mistakes(configuration.error());
     return kSettings;
   }
+  print_mistakes(configuration->warnings);
   fmt::print(stderr, "{}: no mistakes\n", file);
   return kDone;
 }
 
+// All of them, or none and why.
+void reload_certificates(Application& app) {
+  const std::vector<std::string> mistakes = app.reload_certificates();
+  print_mistakes(mistakes);
+  fmt::print(stderr, "tallygate: {}\n",
+             mistakes.empty() ? "certificates reloaded"
+                              : "certificates not reloaded: the old ones serve on");
+}
+
 int serve(const std::string& file) {
-  auto configuration = load_configuration(file);
+  auto configuration = load_configuration(file, Purpose::serving);
   if (!configuration) {
     print_mistakes(configuration.error());
     return kSettings;
   }
-  StopSignals signals;  // before any thread, so that all of them leave the signals to us
+  for (const std::string& line : configuration->warnings) {
+    fmt::print(stderr, "tallygate: warning: {}\n", line);
+  }
+  Signals signals;  // before any thread, so that all of them leave the signals to us
   auto app = Application::start(std::move(*configuration), system_clock());
   if (!app) {
     fmt::print(stderr, "tallygate: {}\n", app.error());
@@ -43,7 +57,7 @@ int serve(const std::string& file) {
   for (const std::string& address : (*app)->addresses()) {
     fmt::print(stderr, "tallygate: serving on {}\n", address);
   }
-  signals.wait();
+  while (signals.wait() == Signals::Asked::reload) reload_certificates(**app);
   fmt::print(stderr, "tallygate: draining\n");
   (*app)->drain(signals.at_once());
   fmt::print(stderr, "tallygate: done\n");
@@ -59,8 +73,8 @@ void add_serve(CLI::App& app, int& exit_code) {
   serve_command->footer("Settings:\n\n" + config::settings_help());
   serve_command->callback([file, &exit_code] { exit_code = serve(*file); });
 
-  CLI::App* check_command =
-      app.add_subcommand("check", "name every mistake in the settings and the keyring at once");
+  CLI::App* check_command = app.add_subcommand(
+      "check", "name every mistake in the settings, the keyring and the certificates at once");
   check_command->add_option("--config", *file, "settings (TOML)")->required();
   check_command->callback([file, &exit_code] { exit_code = check(*file); });
 }

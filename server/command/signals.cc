@@ -4,32 +4,42 @@
 
 namespace tallygate::command {
 
-StopSignals::StopSignals() {
+Signals::Signals() {
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGHUP, SIG_IGN);
   sigemptyset(&set_);
   sigaddset(&set_, SIGTERM);
   sigaddset(&set_, SIGINT);
+  sigaddset(&set_, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set_, nullptr);
   thread_ = std::thread([this] {
     for (;;) {
       int signal = 0;
       sigwait(&set_, &signal);
       if (ending_) return;
-      if (stopped_.exchange(true)) at_once_ = true;
-      stopped_.notify_all();
+      if (signal == SIGHUP) {
+        reload_ = true;
+      } else if (stopped_.exchange(true)) {
+        at_once_ = true;
+      }
+      ++came_;
+      came_.notify_all();
     }
   });
 }
 
-StopSignals::~StopSignals() {
+Signals::~Signals() {
   ending_ = true;
   pthread_kill(thread_.native_handle(), SIGTERM);
   thread_.join();
 }
 
-void StopSignals::wait() {
-  stopped_.wait(false);
+Signals::Asked Signals::wait() {
+  for (;;) {
+    const unsigned seen = came_;
+    if (stopped_) return Asked::stop;
+    if (reload_.exchange(false)) return Asked::reload;
+    came_.wait(seen);
+  }
 }
 
 }  // namespace tallygate::command

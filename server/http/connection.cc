@@ -1,22 +1,19 @@
 #include "server/http/connection.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
 #include <algorithm>
+#include <array>
 #include <boost/asio/buffer.hpp>
-#include <cerrno>
-#include <cstring>
-#include <limits>
+#include <string>
 #include <utility>
 
 #include "core/http/accept.h"
+#include "server/transfer/body.h"
 #include "server/transfer/serve.h"
 
 namespace tallygate::http {
 namespace {
+
+using std::chrono::steady_clock;
 
 link::IpAddress address_of(Socket& socket) {
   error_code ec;
@@ -27,103 +24,112 @@ link::IpAddress address_of(Socket& socket) {
                          : link::IpAddress::v6(address.to_v6().to_bytes());
 }
 
-// Whether the peer has reset the connection, for when nobody reads from it.
-bool is_reset(int descriptor) {
-  tcp_info info{};
-  socklen_t size = sizeof info;
-  return ::getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-         info.tcpi_state == TCP_CLOSE;
-}
-
 }  // namespace
 
-Connection::Connection(Socket socket, net::Worker& worker)
-    : socket_(std::move(socket)),
-      worker_(worker),
-      place_(worker.enter(*this)),
-      peer_(address_of(socket_)),
-      stream_(socket_.native_handle()),
+Connection::Connection(Socket socket, SSL_CTX* tls, net::Worker& worker)
+    : worker_(worker),
+      channel_(std::move(socket), tls, worker.tls_buffers()),
+      peer_(address_of(channel_.socket())),
+      client_text_(shown_client(peer_, worker.services().settings.log.client_ip)),
       last_acknowledged_at_(worker.coarse_now()),
-      client_text_(shown_client(peer_, worker.services().settings.log.client_ip)) {
-  error_code ec;
-  socket_.native_non_blocking(true, ec);
-  socket_.set_option(asio::ip::tcp::no_delay(true), ec);
+      owing_since_(worker.coarse_now()),
+      request_(std::make_unique<Request>()) {
+  worker_.enter(*this);
 }
 
 Connection::~Connection() {
   settle();
-  const std::uint64_t acknowledged = stream_.acknowledged();
+  const std::uint64_t acknowledged = channel_.acknowledged();
   for (const auto& delivery : deliveries_) delivery->end(acknowledged);
-  if (acknowledged != stream_.written()) {
-    // What the ledger was told is lost must not arrive after all: the kernel drops it (RST).
-    const struct ::linger at_once { 1, 0 };
-    ::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  }
-  worker_.leave(place_);
+  // What the ledger was told is lost must not arrive after all.
+  if (acknowledged != channel_.written()) channel_.reset_when_closed();
+  worker_.leave(*this);
 }
 
 Task<> Connection::run(std::unique_ptr<Connection> connection) {
-  for (;;) {
-    const bool again = co_await connection->serve_one();
-    if (!again) break;
-  }
+  bool goes_on = true;
+  if (connection->channel_.is_tls()) goes_on = co_await connection->handshake();
+  if (!goes_on) co_return;
+  while (goes_on) goes_on = co_await connection->serve_one();
   co_await connection->linger();
+}
+
+// False: it failed, or took longer than a head may take.
+Task<bool> Connection::handshake() {
+  using Step = net::TlsSession::Status;
+  enter(Phase::head, services().settings.server.header_timeout);
+  for (;;) {
+    const Step step = channel_.handshake();
+    if (step == Step::done) co_return true;
+    if (step != Step::want_read && step != Step::want_write) co_return false;
+    const auto [ec] = co_await channel_.socket().async_wait(
+        step == Step::want_read ? Socket::wait_read : Socket::wait_write, kAwait);
+    if (ec || over_) co_return false;
+  }
 }
 
 // -- one request --------------------------------------------------------------------------------
 
 Task<bool> Connection::serve_one() {
-  RequestHead head;
   record_ = {};
-  const bool has_head = co_await read_head(head);
+  const bool has_head = co_await read_head();
   if (!has_head) co_return false;
   settle();  // the next request is a good moment to look
 
+  const RequestHead& head = request_->head;
   record_.method = head.method();
   record_.version = head.version();
-  record_.range = head.find("Range").value_or("");
-  record_.user_agent = head.find("User-Agent").value_or("");
-  record_.referer = head.find("Referer").value_or("");
+  record_.target = head.target();
+  if (!services().access_log.is_off()) {
+    record_.range = head.find("Range").value_or("");
+    record_.user_agent = head.find("User-Agent").value_or("");
+    record_.referer = head.find("Referer").value_or("");
+  }
   const auto checked = check_request(head);
   if (!checked) {
     keep_alive_ = false;
-    CheckedRequest as_received;
-    as_received.target = head.target();
-    if (head.method() == "HEAD") as_received.method = Method::head;
-    co_await refuse(head, as_received, http_problem(checked.error().status),
-                    checked.error().reason);
-    log_answer(head.target());
+    request_->checked = {};
+    request_->checked.target = head.target();
+    if (head.method() == "HEAD") request_->checked.method = Method::head;
+    co_await refuse({http_problem(checked.error().status), checked.error().reason, {}});
+    log_answer();
     co_return false;
   }
+  request_->checked = *checked;
   if (!checked->keep_alive || worker_.draining()) keep_alive_ = false;
   // The head stays at the front of the buffer until it is answered, since all views are into it; a
   // body behind it is dropped first, within the time that the head had.
-  const std::size_t body_in_buffer =
-      std::min<std::size_t>(checked->body_bytes, received_ - head_bytes_);
-  const bool dropped = co_await drop_body(checked->body_bytes - body_in_buffer);
-  if (!dropped) co_return false;
+  const std::size_t body_in_buffer = std::min<std::size_t>(
+      checked->body_bytes, request_->received().size() - request_->head_bytes);
+  if (checked->body_bytes != body_in_buffer) {
+    const bool dropped = co_await drop_body(checked->body_bytes - body_in_buffer);
+    if (!dropped) co_return false;
+  }
   // Each wait on the way has its own deadline.
   phase_ = Phase::answering;
-  deadline_ = std::chrono::steady_clock::time_point::max();
-  co_await transfer::serve(*this, head, *checked);
-  log_answer(head.target());
-  const std::size_t consumed = head_bytes_ + body_in_buffer;
-  std::memmove(buffer_.data(), buffer_.data() + consumed, received_ - consumed);
-  received_ -= consumed;
+  set_deadline(net::Deadlines::kNever);
+  request_->head_bytes += body_in_buffer;
+  if (transfer::Delivery* const body = co_await transfer::serve(*this); body != nullptr) {
+    co_await transfer::stream(*this, *body);
+  }
+  if (channel_.has_kept()) static_cast<void>(co_await flush());
+  log_answer();
+  if (request_) request_->consume(request_->head_bytes);
   co_return keep_alive_ && !over_;
 }
 
-Task<bool> Connection::read_head(RequestHead& head) {
+Task<bool> Connection::read_head() {
   const auto& timeouts = services().settings.server;
+  if (!request_) request_ = std::make_unique<Request>();
   std::size_t scanned = 0;
-  enter(received_ == 0 ? Phase::idle : Phase::head,
-        received_ == 0 ? timeouts.idle_timeout : timeouts.header_timeout);
+  const bool begun = !request_->received().empty();
+  enter(begun ? Phase::head : Phase::idle, begun ? timeouts.header_timeout : timeouts.idle_timeout);
   for (;;) {
-    if (received_ != 0) {
-      const ParsedHead parsed = parse_head({buffer_.data(), received_}, scanned, head);
+    if (!request_->received().empty()) {
+      const ParsedHead parsed = parse_head(request_->received(), scanned, request_->head);
       if (parsed.state == HeadState::complete) {
-        started_ = std::chrono::steady_clock::now();
-        head_bytes_ = parsed.bytes;
+        started_ = steady_clock::now();
+        request_->head_bytes = parsed.bytes;
         co_return true;
       }
       if (parsed.state == HeadState::malformed) {
@@ -132,15 +138,15 @@ Task<bool> Connection::read_head(RequestHead& head) {
       }
     }
     if (phase_ == Phase::idle && worker_.draining()) co_return false;
-    const std::size_t n = co_await receive(buffer_.data() + received_, buffer_.size() - received_);
+    const std::size_t n = co_await receive(request_->room());
     if (n == 0) {
-      if (timed_out_ && received_ != 0 && !over_) {
+      if (timed_out_ && !request_->received().empty() && !over_) {
         co_await answer_bad_head(Status::request_timeout, "the head took too long");
       }
       co_return false;
     }
-    if (received_ == 0) enter(Phase::head, timeouts.header_timeout);
-    received_ += n;
+    if (request_->received().empty()) enter(Phase::head, timeouts.header_timeout);
+    request_->received(n);
   }
 }
 
@@ -148,19 +154,18 @@ Task<bool> Connection::read_head(RequestHead& head) {
 Task<> Connection::answer_bad_head(Status status, std::string_view reason) {
   keep_alive_ = false;
   timed_out_ = false;
-  started_ = std::chrono::steady_clock::now();
-  RequestHead nothing;
-  nothing.start({}, {}, {}, 11);
-  const CheckedRequest as_get;
+  started_ = steady_clock::now();
+  request_->head.start({}, {}, {}, 11);
+  request_->checked = {};
   phase_ = Phase::answering;
-  co_await refuse(nothing, as_get, http_problem(status), reason);
-  log_answer({});
+  co_await refuse({http_problem(status), reason, {}});
+  log_answer();
 }
 
 Task<bool> Connection::drop_body(std::size_t bytes) {
-  std::array<char, 2048> waste;
+  std::array<char, 512> waste;
   while (bytes != 0) {
-    const std::size_t n = co_await receive(waste.data(), std::min(bytes, waste.size()));
+    const std::size_t n = co_await receive({waste.data(), std::min(bytes, waste.size())});
     if (n == 0) co_return false;
     bytes -= n;
   }
@@ -168,15 +173,24 @@ Task<bool> Connection::drop_body(std::size_t bytes) {
 }
 
 // 0: the peer has closed, the deadline has passed, or the connection is over.
-Task<std::size_t> Connection::receive(char* into, std::size_t bytes) {
+Task<std::size_t> Connection::receive(std::span<char> into) {
   if (over_) co_return 0;
-  const auto [ec, n] = co_await socket_.async_read_some(asio::buffer(into, bytes), kAwait);
+  while (channel_.is_tls()) {
+    const net::Attempt attempt = channel_.receive(into);
+    if (attempt.bytes != 0) co_return attempt.bytes;
+    if (attempt.end != net::Attempt::End::blocked) co_return 0;
+    const auto [failure] = co_await channel_.socket().async_wait(Socket::wait_read, kAwait);
+    if (failure || over_) co_return 0;
+  }
+  const auto [ec, n] =
+      co_await channel_.socket().async_read_some(asio::buffer(into.data(), into.size()), kAwait);
   co_return ec ? 0 : n;
 }
 
 // -- answering ----------------------------------------------------------------------------------
 
-Common Connection::common(const RequestHead& head) {
+Common Connection::common() const {
+  const RequestHead& head = request_->head;
   Common common;
   common.date = worker_.date();
   common.cors = services().cors.grant(head.find_only("Origin"));
@@ -184,86 +198,120 @@ Common Connection::common(const RequestHead& head) {
   return common;
 }
 
-Task<bool> Connection::send(std::string_view bytes, bool more) {
+std::optional<std::string_view> Connection::try_send(std::string_view bytes, bool more) {
   while (!bytes.empty()) {
-    if (is_over()) co_return false;
-    const ssize_t n = ::send(descriptor(), bytes.data(), bytes.size(),
-                             MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
-    if (n > 0) {
-      stream_.wrote(static_cast<std::uint64_t>(n));
-      bytes.remove_prefix(static_cast<std::size_t>(n));
-      continue;
-    }
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno != EAGAIN) {
-      over_ = true;
-      co_return false;
-    }
+    if (is_over()) return std::nullopt;
+    const net::Attempt attempt = channel_.send(bytes, more);
+    bytes.remove_prefix(attempt.bytes);
+    if (attempt.end == net::Attempt::End::blocked) return bytes;  // what TLS keeps is not in there
+    if (attempt.end != net::Attempt::End::none) over_ = true;
+  }
+  return is_over() ? std::nullopt : std::optional(bytes);
+}
+
+Task<bool> Connection::send(std::string bytes, bool more) {
+  auto rest = try_send(bytes, more);
+  while (rest && !rest->empty()) {
+    const bool ready = co_await writable();
+    rest = ready ? try_send(*rest, more) : std::nullopt;
+  }
+  co_return rest.has_value();
+}
+
+Task<bool> Connection::flush() {
+  while (channel_.has_kept()) {
     const bool ready = co_await writable();
     if (!ready) co_return false;
+    const net::Attempt attempt = channel_.flush();
+    const bool lives =
+        attempt.end == net::Attempt::End::none || attempt.end == net::Attempt::End::blocked;
+    if (!lives) over_ = true;
   }
   co_return !is_over();
 }
 
 Task<bool> Connection::writable() {
   if (is_over()) co_return false;
-  deadline_ = worker_.coarse_now() + services().settings.server.send_timeout;
-  const auto [ec] = co_await socket_.async_wait(Socket::wait_write, kAwait);
+  set_deadline(worker_.coarse_now() + services().settings.server.send_timeout);
+  const auto [ec] = co_await channel_.socket().async_wait(Socket::wait_write, kAwait);
   // Also when the deadline passed: a peer that takes nothing is gone.
   if (ec && !stopped_) over_ = true;
-  deadline_ = std::chrono::steady_clock::time_point::max();
+  set_deadline(net::Deadlines::kNever);
   co_return !is_over();
 }
 
 void Connection::set_pace(std::uint64_t bytes_per_second) {
-  const std::uint64_t rate =
-      bytes_per_second == 0 ? std::numeric_limits<std::uint64_t>::max() : bytes_per_second;
-  paced_ = bytes_per_second != 0;
-  // tcp(7), socket(7): paced by the kernel, without timers of ours and without an fq discipline.
-  ::setsockopt(descriptor(), SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof rate);
+  if (bytes_per_second == pace_) return;
+  pace_ = bytes_per_second;
+  channel_.set_pace(bytes_per_second);
 }
 
-Task<> Connection::refuse(const RequestHead& head, const CheckedRequest& request, Problem problem,
-                          std::string_view reason, std::optional<std::uint64_t> file_size) {
-  const bool page = prefers_html(head);
+Task<> Connection::refuse(Refused refused) {
+  const Problem problem = refused.problem;
+  const bool is_head = request_->checked.method == Method::head;
+  const bool page = prefers_html(request_->head);
   const std::string body =
       page ? problem_page(problem, services().settings.server.contact_url) : problem_json(problem);
-  const Common said = common(head);
-  std::array<char, kResponseHeadBytesMax> space;
-  std::string answer(write_problem(
-      space, said, problem, page ? ProblemForm::page : ProblemForm::json, body.size(), file_size));
-  if (request.method != Method::head) answer += body;
+  std::string answer(write_problem(worker_.scratch().answer, common(), problem,
+                                   page ? ProblemForm::page : ProblemForm::json, body.size(),
+                                   refused.file_size));
+  if (!is_head) answer += body;
   record_.status = code(describe(problem).status);
-  record_.reason = reason;
-  record_.body_length = request.method == Method::head ? 0 : body.size();
-  const bool sent = co_await send(answer, false);
+  record_.reason = refused.reason;
+  record_.body_length = is_head ? 0 : body.size();
+  const bool sent = co_await send(std::move(answer), false);
   if (sent) record_.body_bytes = record_.body_length;
 }
 
-void Connection::note(const link::Grant& grant) {
-  link_id_ = grant.link_id;
-  record_.link_id = link_id_.view();
+void Connection::note_grant() {
+  const link::Grant& grant = request_->grant;
+  record_.link_id = grant.link_id.view();
   record_.key_id = grant.key_id;
   record_.data = grant.data;
 }
 
 transfer::Delivery& Connection::deliver(std::unique_ptr<transfer::Delivery> delivery) {
   // Silence begins when there is something to acknowledge, not while the connection was idle.
-  if (deliveries_.empty()) last_acknowledged_at_ = worker_.coarse_now();
+  if (deliveries_.empty()) {
+    last_acknowledged_at_ = worker_.coarse_now();
+    owing_since_ = worker_.coarse_now();
+    owing_from_ = channel_.acknowledged();
+  }
+  worker_.watch(*this);
   return *deliveries_.emplace_back(std::move(delivery));
 }
 
-void Connection::log_answer(std::string_view target) {
+void Connection::release_request() {
+  if (!request_ || request_->received().size() != request_->head_bytes) return;
+  if (services().access_log.is_off()) {
+    record_ = {};
+  } else {
+    const std::array texts{&record_.method,  &record_.target,  &record_.range,  &record_.user_agent,
+                           &record_.referer, &record_.link_id, &record_.key_id, &record_.data};
+    std::size_t bytes = 0;
+    for (const auto* text : texts) bytes += text->size();
+    log_texts_.clear();
+    log_texts_.reserve(bytes);  // so that the views stay good
+    for (auto* text : texts) {
+      const std::size_t at = log_texts_.size();
+      log_texts_ += *text;
+      *text = std::string_view(log_texts_).substr(at);
+    }
+  }
+  request_.reset();
+}
+
+void Connection::log_answer() {
   AccessLog& log = services().access_log;
   if (log.is_off()) return;
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto took = std::chrono::steady_clock::now() - started_;
+  const auto took = steady_clock::now() - started_;
   record_.duration_us = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(took).count());
   record_.unix_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
   record_.client = client_text_;
-  record_.target = target;
   log.write(record_);
+  log_texts_ = {};
 }
 
 // -- the end ------------------------------------------------------------------------------------
@@ -271,72 +319,129 @@ void Connection::log_answer(std::string_view target) {
 // A connection that the server ends is shut down for writing and kept until its queue is empty, the
 // peer closes, or send_timeout: what is in the queue still arrives, and is counted. A peer that
 // only will not send any more (a half-close) still takes.
+//
+// With TLS the end is announced only when all else has arrived. A client that has its answer may
+// close without reading the announcement; its kernel then sends a reset, and the acknowledgement of
+// the last bytes is lost with it.
 Task<> Connection::linger() {
   if (over_ || timed_out_) co_return;
-  error_code ec;
-  socket_.shutdown(Socket::shutdown_send, ec);
-  if (ec) co_return;
-  stream_.shut_down();
+  if (channel_.has_kept()) static_cast<void>(co_await flush());
+  if (channel_.is_tls()) co_await arrive();
+  while (!over_ && !timed_out_ && !channel_.shut_down()) {
+    const bool ready = co_await writable();
+    if (!ready) co_return;
+  }
+  co_await arrive();
+}
+
+// Waits until everything is acknowledged, the peer closes, or send_timeout.
+Task<> Connection::arrive() {
   enter(Phase::lingering, services().settings.server.send_timeout);
-  std::array<char, 2048> waste;
+  worker_.watch(*this);
+  std::array<char, 256> waste;
   Timer pause(worker_.executor());
   bool peer_sends = true;
   for (;;) {
     settle();
-    if (over_ || timed_out_ || stream_.acknowledged() == stream_.written()) co_return;
+    if (over_ || timed_out_ || channel_.acknowledged() == channel_.written()) co_return;
     if (peer_sends) {
-      const auto [failure, n] = co_await socket_.async_read_some(asio::buffer(waste), kAwait);
+      const auto [failure, n] =
+          co_await channel_.socket().async_read_some(asio::buffer(waste), kAwait);
       peer_sends = failure != asio::error::eof;
       // Aborted: by the tick, when the queue is empty or the time is up.
       if (failure && peer_sends && failure != asio::error::operation_aborted) co_return;
     } else {
       pause.expires_after(net::Worker::kTick);
       static_cast<void>(co_await pause.async_wait(kAwait));
-      if (is_reset(descriptor())) co_return;
+      if (channel_.is_reset()) co_return;
     }
   }
 }
 
 // -- for its worker -----------------------------------------------------------------------------
 
-void Connection::enter(Phase phase, std::chrono::milliseconds timeout) {
-  phase_ = phase;
-  deadline_ = worker_.coarse_now() + timeout;
+void Connection::set_deadline(Time deadline) {
+  worker_.deadlines().set(*this, deadline);
 }
 
-void Connection::on_tick(std::chrono::steady_clock::time_point now) {
+void Connection::enter(Phase phase, std::chrono::milliseconds timeout) {
+  phase_ = phase;
+  set_deadline(worker_.coarse_now() + timeout);
+}
+
+void Connection::expire() {
+  timed_out_ = true;
+  error_code ec;
+  channel_.socket().cancel(ec);
+}
+
+bool Connection::on_tick(Time now) {
+  if (over_) return false;
+  settle();
+  if (phase_ == Phase::lingering) {
+    if (channel_.acknowledged() != channel_.written()) return true;
+    error_code ec;
+    channel_.socket().cancel(ec);
+    return false;
+  }
+  if (deliveries_.empty()) return false;
+  // A short answer is in the queue at once, and we wait for the next request while it holds a copy.
+  const auto silent_at = last_acknowledged_at_ + services().settings.server.send_timeout;
+  if ((phase_ == Phase::idle && now >= silent_at) || is_too_slow(now)) expire();
+  return true;
+}
+
+void Connection::on_deadline(Time now) {
   if (over_) return;
   settle();
-  const bool drained = phase_ == Phase::lingering && stream_.acknowledged() == stream_.written();
-  const auto silent_at = last_acknowledged_at_ + services().settings.server.send_timeout;
-  // A short answer is in the queue at once, and we wait for the next request while it holds a copy.
-  const bool silent = phase_ == Phase::idle && !deliveries_.empty() && now >= silent_at;
-  if (now < deadline_ && !drained && !silent) return;
   // A slow peer that still acknowledges is no silent one, whether or not we could write.
-  if (!drained && phase_ != Phase::head && !deliveries_.empty() && now < silent_at) {
-    deadline_ = silent_at;
+  const auto silent_at = last_acknowledged_at_ + services().settings.server.send_timeout;
+  if (phase_ != Phase::head && !deliveries_.empty() && now < silent_at) {
+    set_deadline(silent_at);
     return;
   }
-  timed_out_ = !drained;
-  deadline_ = std::chrono::steady_clock::time_point::max();
-  error_code ec;
-  socket_.cancel(ec);
+  expire();
+}
+
+// Whether the peer, which owed acknowledgements all through the last send_timeout, has given less
+// than min_rate.
+bool Connection::is_too_slow(Time now) {
+  const auto& server = services().settings.server;
+  const std::uint64_t acknowledged = channel_.acknowledged();
+  if (acknowledged != channel_.written()) {
+    const auto owing = now - owing_since_;
+    if (owing < server.send_timeout) return false;
+    const std::uint64_t rate =
+        pace_ == 0 ? server.min_rate : std::min<std::uint64_t>(server.min_rate, pace_ / 2);
+    const auto seconds = std::chrono::duration_cast<std::chrono::milliseconds>(owing).count();
+    const auto wanted = rate * static_cast<std::uint64_t>(seconds) / 1000;
+    if (acknowledged - owing_from_ < wanted) return true;
+  }
+  owing_since_ = now;
+  owing_from_ = acknowledged;
+  return false;
 }
 
 void Connection::settle() {
   if (over_ || deliveries_.empty()) return;  // once over, the frame that is sending must end first
-  const std::uint64_t acknowledged = stream_.acknowledged();
+  const std::uint64_t acknowledged = channel_.acknowledged();
   if (acknowledged > last_acknowledged_) {
     last_acknowledged_ = acknowledged;
     last_acknowledged_at_ = worker_.coarse_now();
   }
-  std::erase_if(deliveries_, [&](const auto& delivery) { return delivery->settle(acknowledged); });
+  const auto settled =
+      std::remove_if(deliveries_.begin(), deliveries_.end(),
+                     [&](const auto& delivery) { return delivery->settle(acknowledged); });
+  deliveries_.erase(settled, deliveries_.end());
+}
+
+bool Connection::concerns(const ledger::LinkKey& link) const {
+  return std::any_of(deliveries_.begin(), deliveries_.end(),
+                     [&](const auto& delivery) { return delivery->concerns(link); });
 }
 
 void Connection::settle_link(const ledger::LinkKey& link, std::chrono::seconds stalled) {
-  const bool concerned = std::any_of(deliveries_.begin(), deliveries_.end(),
-                                     [&](const auto& d) { return d->concerns(link); });
-  if (!concerned) return;
+  if (!concerns(link)) return;
   settle();
   const bool stuck = !deliveries_.empty() && stalled.count() != 0 &&
                      worker_.coarse_now() - last_acknowledged_at_ >= stalled;
@@ -344,16 +449,14 @@ void Connection::settle_link(const ledger::LinkKey& link, std::chrono::seconds s
 }
 
 void Connection::cut_link(const ledger::LinkKey& link) {
-  const bool concerned = std::any_of(deliveries_.begin(), deliveries_.end(),
-                                     [&](const auto& d) { return d->concerns(link); });
-  if (concerned) cut();
+  if (concerns(link)) cut();
 }
 
 void Connection::drain() {
   keep_alive_ = false;
   if (phase_ != Phase::idle) return;
   error_code ec;
-  socket_.cancel(ec);
+  channel_.socket().cancel(ec);
 }
 
 void Connection::stop() {
@@ -361,16 +464,16 @@ void Connection::stop() {
   keep_alive_ = false;
   if (phase_ == Phase::lingering) return;
   error_code ec;
-  socket_.cancel(ec);
+  channel_.socket().cancel(ec);
 }
 
 void Connection::cut() {
   settle();
-  const std::uint64_t acknowledged = stream_.acknowledged();
+  const std::uint64_t acknowledged = channel_.acknowledged();
   for (const auto& delivery : deliveries_) delivery->end(acknowledged);
   over_ = true;
   error_code ec;
-  socket_.cancel(ec);
+  channel_.socket().cancel(ec);
 }
 
 }  // namespace tallygate::http

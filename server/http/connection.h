@@ -3,30 +3,37 @@
 // One coroutine for its whole life, on its worker's thread. The frame owns the Connection; when it
 // ends, whichever way, every admission and file that it held has ended too.
 #pragma once
-#include <array>
+#include <boost/container/small_vector.hpp>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "core/base/recycled.h"
 #include "core/http/problem.h"
-#include "core/http/request_check.h"
-#include "core/http/request_head.h"
 #include "core/http/response_head.h"
-#include "core/link/verify.h"
 #include "server/http/access_log.h"
-#include "server/http/head_parser.h"
+#include "server/http/request.h"
+#include "server/net/channel.h"
 #include "server/net/worker.h"
 #include "server/transfer/delivery.h"
-#include "server/transfer/stream_position.h"
 
 namespace tallygate::http {
 
-class Connection {
+// Why a request is not answered with a file.
+struct Refused {
+  Problem problem;
+  std::string_view reason;                 // for the log; static text
+  std::optional<std::uint64_t> file_size;  // for 416 only
+};
+
+class Connection final : public net::Member, public Recycled<Connection> {
  public:
-  Connection(Socket socket, net::Worker& worker);
+  // `tls`: the context to speak TLS with, or null.
+  Connection(Socket socket, SSL_CTX* tls, net::Worker& worker);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -37,38 +44,45 @@ class Connection {
   // -- for whoever serves a request
   [[nodiscard]] net::Worker& worker() { return worker_; }
   [[nodiscard]] const net::Services& services() const { return worker_.services(); }
-  [[nodiscard]] int descriptor() { return socket_.native_handle(); }
   [[nodiscard]] const link::IpAddress& peer() const { return peer_; }
   [[nodiscard]] const std::string& client_text() const { return client_text_; }
-  [[nodiscard]] link::Scratch& scratch() { return scratch_; }
+  // The request at hand; not once its body blocks.
+  [[nodiscard]] Request& request() { return *request_; }
   // What every answer says, for the request at hand.
-  [[nodiscard]] Common common(const RequestHead& head);
-  [[nodiscard]] transfer::StreamPosition& stream() { return stream_; }
-  // Sends all of it; `more`: something follows at once (MSG_MORE). False: the connection is over.
-  [[nodiscard]] Task<bool> send(std::string_view bytes, bool more);
+  [[nodiscard]] Common common() const;
+  [[nodiscard]] net::Channel& channel() { return channel_; }
+  // Sends what the socket takes at once, and returns the rest; nullopt: the connection is over.
+  // `more`: something follows at once (MSG_MORE).
+  [[nodiscard]] std::optional<std::string_view> try_send(std::string_view bytes, bool more);
+  // Sends all of it. False: the connection is over.
+  [[nodiscard]] Task<bool> send(std::string bytes, bool more);
   // Waits until the socket takes more. False: the connection is over, or the peer has acknowledged
   // nothing for send_timeout.
   [[nodiscard]] Task<bool> writable();
-  // Bytes per second from here on, kept by the kernel; 0: as fast as it goes.
+  // Hands the kernel what TLS has taken and kept. False: the connection is over.
+  [[nodiscard]] Task<bool> flush();
+  // Bytes per second from here on; 0: as fast as it goes.
   void set_pace(std::uint64_t bytes_per_second);
-  [[nodiscard]] bool is_paced() const { return paced_; }
-  // Answers with a problem, as JSON or as a page. The reason is for the log; static text.
-  [[nodiscard]] Task<> refuse(const RequestHead& head, const CheckedRequest& request,
-                              Problem problem, std::string_view reason,
-                              std::optional<std::uint64_t> file_size = std::nullopt);
+  // Answers with a problem, as JSON or as a page.
+  [[nodiscard]] Task<> refuse(Refused refused);
   // A body begins: the connection settles it from now on, beyond the end of the answer. The
   // reference is good until the coroutine next reads a request.
   transfer::Delivery& deliver(std::unique_ptr<transfer::Delivery> delivery);
+  // A body is on its way and the client is slower than we are: lets go of the request's memory.
+  void release_request();
   // After this answer the connection is closed.
   void close_after_answer() { keep_alive_ = false; }
   // The connection is over: what is in flight cannot be finished.
   [[nodiscard]] bool is_over() const { return over_ || stopped_; }
+  void end_now() { over_ = true; }
   [[nodiscard]] AccessRecord& record() { return record_; }
-  // Whose link it was, for the log.
-  void note(const link::Grant& grant);
+  // Whose link it was, for the log: that of the request's grant.
+  void note_grant();
 
   // -- for its worker
-  void on_tick(std::chrono::steady_clock::time_point now);
+  // True: there is more to look at in the next tick.
+  [[nodiscard]] bool on_tick(std::chrono::steady_clock::time_point now);
+  void on_deadline(std::chrono::steady_clock::time_point now);
   void settle();
   void settle_link(const ledger::LinkKey& link, std::chrono::seconds stalled);
   void cut_link(const ledger::LinkKey& link);
@@ -81,44 +95,49 @@ class Connection {
 
  private:
   enum class Phase : std::uint8_t { idle, head, answering, lingering };
+  using Time = std::chrono::steady_clock::time_point;
 
+  Task<bool> handshake();
   Task<bool> serve_one();
-  // True: a head is in the buffer, of head_bytes_.
-  Task<bool> read_head(RequestHead& head);
+  // True: a head is in the request.
+  Task<bool> read_head();
   Task<bool> drop_body(std::size_t bytes);
-  Task<std::size_t> receive(char* into, std::size_t bytes);
+  Task<std::size_t> receive(std::span<char> into);
   Task<> answer_bad_head(Status status, std::string_view reason);
   Task<> linger();
+  Task<> arrive();
   void enter(Phase phase, std::chrono::milliseconds timeout);
-  void log_answer(std::string_view target);
+  void set_deadline(Time deadline);
+  void expire();
+  [[nodiscard]] bool concerns(const ledger::LinkKey& link) const;
+  [[nodiscard]] bool is_too_slow(Time now);
+  void log_answer();
 
-  Socket socket_;
   net::Worker& worker_;
-  net::Worker::Connections::iterator place_;
+  net::Channel channel_;
   link::IpAddress peer_;
-  transfer::StreamPosition stream_;
-  std::deque<std::unique_ptr<transfer::Delivery>> deliveries_;  // unsettled, oldest first
-  std::uint64_t last_acknowledged_ = 0;
-  std::chrono::steady_clock::time_point last_acknowledged_at_;
-
   std::string client_text_;  // as the log and the history show it
 
   Phase phase_ = Phase::idle;
-  std::chrono::steady_clock::time_point deadline_;
   bool keep_alive_ = true;
-  bool paced_ = false;
   bool over_ = false;
   bool stopped_ = false;
   bool timed_out_ = false;
 
+  // What was sent and is not acknowledged, oldest first.
+  boost::container::small_vector<std::unique_ptr<transfer::Delivery>, 1> deliveries_;
+  std::uint64_t last_acknowledged_ = 0;
+  Time last_acknowledged_at_;
+  // Since when the peer owes acknowledgements without a gap, and what it had acknowledged then.
+  Time owing_since_;
+  std::uint64_t owing_from_ = 0;
+  std::uint64_t pace_ = 0;  // bytes per second; 0: none
+
   // The request at hand.
-  std::size_t received_ = 0;    // bytes in buffer_
-  std::size_t head_bytes_ = 0;  // of them, the head at its front
-  std::array<char, kHeadBytesMax> buffer_;
-  link::Scratch scratch_;
+  std::unique_ptr<Request> request_;
   AccessRecord record_;
-  link::LinkId link_id_;
-  std::chrono::steady_clock::time_point started_;
+  std::string log_texts_;  // what record_ views once the request is gone
+  Time started_;
 };
 
 }  // namespace tallygate::http

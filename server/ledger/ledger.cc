@@ -3,67 +3,56 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <limits>
+#include <thread>
 #include <utility>
+
+#include "core/link/link_id.h"
+#include "server/ledger/chronicle.h"
+#include "server/ledger/files.h"
+#include "server/ledger/find_use.h"
 
 namespace tallygate::ledger {
 namespace {
 
-// A longer pause, between two batches or since the newest, may be a stepped clock: nothing is
-// evicted at that start.
-constexpr std::int64_t kPlausiblePause = 7 * 86400;
+constexpr unsigned kRecoveryThreadsMax = 4;
+constexpr std::chrono::seconds kFlushTimeout{10};
 
-bool clock_is_plausible(const Recovered& recovered, std::int64_t unix_now) {
-  return recovered.longest_pause <= kPlausiblePause && unix_now >= recovered.written_at &&
-         unix_now - recovered.written_at <= kPlausiblePause;
-}
-
-// What a process that was killed has written may be in the system's cache only. The follower must
-// not be told of counts that a power cut would take back.
-std::string make_durable(Directory& directory, const std::string& name) {
-  const auto file = directory.open(name);
-  const error_code ec = file ? (*file)->sync() : file.error();
-  return ec ? name + " cannot be synced: " + ec.message() : std::string();
-}
-
-bool outlived(const Account& account, std::int64_t unix_now, std::chrono::seconds keep) {
-  std::optional<std::int64_t> expires_at = account.signed_terms().expires_at;
-  if (account.spoken().word.expires_at) expires_at = account.spoken().word.expires_at;
-  return expires_at && unix_now - *expires_at > keep.count();
+// Reads what the files have into `links`. A damaged snapshot is passed over for the one before it,
+// if the journal reaches back so far: nothing is lost then, and the operator hears of it.
+Result<Chronicle, std::string> recover(Directory& directory, ChronicleOptions& options,
+                                       Links& links,
+                                       const std::function<void(const std::string&)>& note) {
+  std::string first_error;
+  for (;;) {
+    auto read = read_chronicle(directory, options, [&links](const StoredLink& link) {
+      links.lock(link.key).put(link.key, link.image);
+    });
+    if (read) {
+      if (!first_error.empty()) {
+        note(
+            fmt::format("{}; an older snapshot and the journal since have replaced it, nothing "
+                        "is lost",
+                        first_error));
+      }
+      return std::move(*read);
+    }
+    if (first_error.empty()) first_error = read.error().text;
+    if (read.error().snapshot == 0) return first_error;
+    options.before_snapshot = read.error().snapshot;
+    links.clear();
+  }
 }
 
 }  // namespace
 
 // -- PendingLease -------------------------------------------------------------------------------
 
-PendingLease PendingLease::waiting(const Executor& executor, Journal::Done& done) {
-  auto state = std::make_shared<State>(executor);
-  state->timer.expires_after(kDurableTimeout);
-  done = [state, executor](bool durable) {
-    asio::post(executor, [state, durable] {
-      if (state->outcome) return;
-      state->outcome = durable ? Outcome::granted : Outcome::unavailable;
-      state->timer.cancel();
-    });
-  };
-  return PendingLease(std::move(state));
-}
-
-PendingLease PendingLease::decided(const Executor& executor, Outcome outcome) {
-  auto state = std::make_shared<State>(executor);
-  state->outcome = outcome;
-  return PendingLease(std::move(state));
-}
-
 Task<PendingLease::Outcome> PendingLease::outcome() {
-  const auto state = state_;
-  if (!state->outcome) {
-    static_cast<void>(co_await state->timer.async_wait(kAwait));
-    if (!state->outcome) state->outcome = Outcome::unavailable;
+  if (!decided_ && journal_->durable() < ticket_) {
+    const bool durable = co_await room_->wait(*journal_, ticket_);
+    if (!durable) decided_ = Outcome::unavailable;
   }
-  co_return *state->outcome;
+  co_return decided_.value_or(Outcome::granted);
 }
 
 // -- opening ------------------------------------------------------------------------------------
@@ -76,168 +65,238 @@ Result<std::unique_ptr<Ledger>, std::string> Ledger::open(
                ? std::string("the ledger's directory is in use by another tallygate")
                : "the ledger's directory cannot be locked: " + ec.message();
   }
-  std::vector<Event> events;
-  const std::uint64_t cursor =
-      follower ? options.follower_cursor : std::numeric_limits<std::uint64_t>::max();
-  auto recovered = recover(*directory, options.waste_permille, cursor, events);
-  if (!recovered) return recovered.error();
-  const std::int64_t now = clock.unix_now();
-  if (recovered->torn_bytes != 0) {
-    note(fmt::format("{}: cut {} bytes of an unfinished last write", recovered->file,
-                     recovered->torn_bytes));
+  std::unique_ptr<Ledger> ledger(
+      new Ledger(std::move(directory), options, static_cast<bool>(follower)));
+  Directory& files = *ledger->directory_;
+
+  ChronicleOptions reading;
+  reading.waste_permille = options.waste_permille;
+  reading.from_disk = true;
+  reading.new_run = true;
+  reading.verify_images = true;  // from here on they are taken for good
+  if (follower) reading.cursor = options.follower_cursor ? options.follower_cursor() : 0;
+  reading.threads = options.recovery_threads != 0
+                        ? options.recovery_threads
+                        : std::clamp(std::thread::hardware_concurrency(), 1u, kRecoveryThreadsMax);
+  auto found = recover(files, reading, ledger->links_, note);
+  if (!found) return found.error();
+  if (reading.cursor && *reading.cursor >= found->place.next_seq) {
+    return fmt::format(
+        "the ledger ends with record {}, and the shop's outbox has taken {}: the ledger is older "
+        "than its outbox. Restore both together, or remove outbox.db to begin with what the "
+        "ledger has",
+        found->place.next_seq - 1, *reading.cursor);
   }
-  if (recovered->in_doubt != 0) {
+  if (found->torn_bytes != 0) {
+    note(fmt::format("{}: cut {} bytes of an unfinished last write", found->torn_file,
+                     found->torn_bytes));
+  }
+  if (found->in_flight != 0) {
     note(
-        fmt::format("{}: {} transfers were in flight at the last stop; what was leased to them "
+        fmt::format("{} transfers were in flight at the last stop; what was leased to them "
                     "counts as delivered",
-                    recovered->file, recovered->in_doubt));
+                    found->in_flight));
   }
-  if (!events.empty()) {
-    if (std::string wrong = make_durable(*directory, recovered->file); !wrong.empty()) return wrong;
-    follower(std::move(events));
+  // It was read from the disk: nothing of it can be taken back by a power cut.
+  if (!found->events.empty()) follower(std::move(found->events));
+
+  SegmentHead head;
+  head.number = found->next_segment;
+  head.ledger_id = found->place.ledger_id;
+  while (head.ledger_id == 0) head.ledger_id = random_number();
+  head.run = found->run_max + 1;
+  head.length = options.segment_bytes_min;
+  if (found->place.ledger_id == 0) found->place.chain = head.ledger_id;
+  found->place.ledger_id = head.ledger_id;
+  found->place.run = head.run;
+  // What an earlier run made ahead of need, and what it had not finished.
+  const auto listing = list_files(files);
+  if (!listing) return "cannot list the directory: " + listing.error().message();
+  for (const std::string& name : listing->unfinished) static_cast<void>(files.remove(name));
+  for (const std::uint64_t number : listing->segments) {
+    if (number <= head.number) continue;
+    if (const error_code ec = files.remove(segment_name(number))) {
+      return fmt::format("cannot remove {}: {}", segment_name(number), ec.message());
+    }
   }
-  if (clock_is_plausible(*recovered, now)) {
-    std::erase_if(recovered->accounts, [&](const auto& entry) {
-      return outlived(*entry.second, now, options.keep_expired);
-    });
+  auto segment = make_segment(files, head);
+  if (!segment) {
+    return fmt::format("cannot make {}: {}", segment_name(head.number), segment.error().message());
   }
-  auto fresh = write_generation(*directory, *recovered, now);
-  if (!fresh) return fresh.error();
-  return std::unique_ptr<Ledger>(new Ledger(std::move(directory), options, std::move(*recovered),
-                                            std::move(*fresh), clock, std::move(follower)));
+
+  Ledger* self = ledger.get();
+  ledger->journal_ =
+      std::make_unique<Journal>(std::move(*segment), found->place, options.segment_bytes_max, clock,
+                                std::move(follower), [self] { self->keeper_->wake(); });
+  Keeper::Options keeping;
+  keeping.waste_permille = options.waste_permille;
+  keeping.keep_expired = options.keep_expired;
+  keeping.segment_bytes_min = options.segment_bytes_min;
+  keeping.snapshot_after_min = options.snapshot_after_min;
+  keeping.snapshot_after_max = options.snapshot_after_max;
+  if (reading.cursor) keeping.follower_cursor = options.follower_cursor;
+  ledger->keeper_ = std::make_unique<Keeper>(
+      files, *ledger->journal_, clock, keeping,
+      Keeper::Found{found->snapshot_bytes, found->segment_bytes, found->place.clock},
+      [self](const StoredLink& link) { return self->forget(link); }, std::move(note));
+  if (options.background) {
+    ledger->journal_->start();
+    ledger->keeper_->start();
+  }
+  return ledger;
 }
 
-Ledger::Ledger(std::unique_ptr<Directory> directory, const Options& options, Recovered recovered,
-               FreshFile fresh, const Clock& clock, Journal::Follower follower)
-    : options_(options), directory_(std::move(directory)) {
-  for (auto& [key, account] : recovered.accounts) {
-    shard(key).accounts.emplace(key, std::move(account));
-  }
-  journal_ =
-      std::make_unique<Journal>(std::move(fresh.file), fresh.end, clock, std::move(follower));
+Ledger::Ledger(std::unique_ptr<Directory> directory, const Options& options, bool has_follower)
+    : options_(options),
+      has_follower_(has_follower),
+      directory_(std::move(directory)),
+      links_(options.waste_permille) {}
+
+Ledger::~Ledger() {
+  if (keeper_) keeper_->stop();
+  if (journal_) journal_->stop();
 }
 
-Ledger::~Ledger() = default;
+bool Ledger::flush() {
+  return journal_->flush(kFlushTimeout);
+}
+
+bool Ledger::turn() {
+  keeper_->turn();
+  return journal_->turn();
+}
+
+Entries& Ledger::scratch() const {
+  static thread_local Entries entries;
+  entries.clear();
+  entries.wants_events = has_follower_;
+  return entries;
+}
+
+// A journal that refuses has failed: what it does not have, recovery will put in doubt. That it is
+// appended to under the shard's lock keeps the records of a link in their order.
 
 // -- a download ---------------------------------------------------------------------------------
 
-Task<Result<Admission, Refusal>> Ledger::admit(AdmitRequest request) {
-  const Executor executor = co_await asio::this_coro::executor;
-  const LinkKey key = link_key(request.link_id);
+PendingAdmission Ledger::ask(const AdmitRequest& request, WaitingRoom& room) {
+  const auto ranges = static_cast<std::uint32_t>(request.ranges.size());
   Admission admission;
-  admission.link = key;
-  std::optional<PendingLease> lease;
-  {
-    Shard& s = shard(key);
-    const std::lock_guard lock(s.mutex);
-    Entries entries;
-    auto& account = s.accounts[key];
-    if (!account) {
-      account = std::make_unique<Account>(options_.waste_permille);
-      account->introduce(request.link_id, request.parent_id, entries);
-    }
-    const auto admitted = account->admit(request, entries);
-    if (admitted && admitted->counted && journal_->crowded()) {
-      // Too much waits for the disk already. What was decided is taken back, and recorded as such.
-      for (std::uint32_t i = 0; i < request.ranges.size(); ++i) {
-        account->close(admitted->first_flight + i, 0, 0, false, entries);
-      }
-      static_cast<void>(journal_->append(std::move(entries), {}));
-      co_return Refusal::unavailable;
-    }
-    Journal::Done done;
-    if (admitted && admitted->counted) lease = PendingLease::waiting(executor, done);
-    const bool accepted = entries.empty() || journal_->append(std::move(entries), std::move(done));
-    if (!admitted) co_return admitted.error();
-    admission.first_flight = admitted->first_flight;
-    admission.upto = admitted->upto;
-    if (lease && !accepted) {
-      lease = PendingLease::decided(executor, PendingLease::Outcome::unavailable);
+  admission.link = link_key(request.link_id);
+  auto links = links_.lock(admission.link);
+  Entries& entries = scratch();
+  Account& account = links.find_or_make(admission.link, request.link_id);
+  const auto admitted = account.admit(request, entries);
+  const bool refused = !admitted || (admitted->counted && journal_->is_unavailable());
+  if (admitted && refused) {
+    // What was decided is taken back, and recorded as such.
+    for (std::uint32_t i = 0; i < ranges; ++i) {
+      account.close(admitted->first_flight + i, 0, 0, false, entries);
     }
   }
-  if (lease) {
-    const PendingLease::Outcome outcome = co_await lease->outcome();
-    if (outcome != PendingLease::Outcome::granted) {
-      for (std::uint32_t i = 0; i < request.ranges.size(); ++i) {
-        close({key, admission.first_flight + i}, 0, 0, false);
-      }
-      co_return Refusal::unavailable;
-    }
+  const bool waits = !refused && admitted->counted;
+  const Ticket ticket = record(entries, &room, waits ? Urgency::awaited : Urgency::rides_along);
+  if (refused) {
+    links.rest(admission.link);
+    return PendingAdmission(admitted ? Refusal::unavailable : admitted.error());
   }
-  co_return admission;
+  admission.first_flight = admitted->first_flight;
+  admission.upto = admitted->upto;
+  PendingAdmission pending(admission);
+  if (admitted->counted) {
+    pending.ledger_ = this;
+    pending.room_ = &room;
+    pending.ticket_ = ticket;
+    pending.ranges_ = ranges;
+  }
+  return pending;
+}
+
+Task<Result<Admission, Refusal>> PendingAdmission::outcome() {
+  Ledger* const ledger = std::exchange(ledger_, nullptr);
+  if (ledger == nullptr) co_return decided_;
+  bool durable = false;
+  if (ticket_ != 0) durable = co_await room_->wait(*ledger->journal_, ticket_);
+  if (!durable) {
+    for (std::uint32_t i = 0; i < ranges_; ++i) {
+      ledger->close({decided_->link, decided_->first_flight + i}, 0, 0, false, room_);
+    }
+    decided_ = Refusal::unavailable;
+  }
+  co_return decided_;
+}
+
+Task<Result<Admission, Refusal>> Ledger::admit(AdmitRequest request, WaitingRoom& room) {
+  PendingAdmission pending = ask(request, room);
+  auto outcome = co_await pending.outcome();
+  co_return outcome;
 }
 
 std::optional<Refusal> Ledger::peek(const AdmitRequest& request) {
   const LinkKey key = link_key(request.link_id);
-  Shard& s = shard(key);
-  const std::lock_guard lock(s.mutex);
-  const auto it = s.accounts.find(key);
-  if (it != s.accounts.end()) return it->second->peek(request);
-  Account fresh(options_.waste_permille);
-  return fresh.peek(request);
+  auto links = links_.lock(key);
+  const auto refusal = links.find_or_make(key, request.link_id).peek(request);
+  links.rest(key);
+  return refusal;
 }
 
-// Runs `f(account, entries)` under the shard's lock and hands what it recorded to the journal. A
-// journal that refuses has failed: what it does not have, recovery will put in doubt.
+// 0: the journal has failed, or there is nothing to record.
+Ticket Ledger::record(Entries& entries, WaitingRoom* room, Urgency urgency) {
+  if (entries.empty()) return 0;
+  const Ticket ticket = journal_->append(entries, room == nullptr);
+  if (room != nullptr && urgency == Urgency::awaited) room->kick_soon(*journal_);
+  if (room != nullptr && urgency == Urgency::rides_along) room->kick_in_tick(*journal_);
+  return ticket;
+}
+
+// Runs `f(account, entries)` for a link with a transfer in flight.
 template <class F>
-auto Ledger::change(const LinkKey& key, F&& f) {
-  Shard& s = shard(key);
-  const std::lock_guard lock(s.mutex);
-  const auto it = s.accounts.find(key);
-  TALLYGATE_ASSERT(it != s.accounts.end());
-  Entries entries;
-  const auto result = f(*it->second, entries);
-  if (!entries.empty()) static_cast<void>(journal_->append(std::move(entries), {}));
+auto Ledger::change(FlightRef flight, WaitingRoom* room, F&& f) {
+  auto links = links_.lock(flight.link);
+  Entries& entries = scratch();
+  const auto result = f(links.awake(flight.link), entries);
+  record(entries, room, Urgency::rides_along);
+  links.rest(flight.link);
   return result;
 }
 
-PendingLease Ledger::lease(FlightRef flight, std::uint64_t upto, const Executor& executor) {
-  Shard& s = shard(flight.link);
-  const std::lock_guard lock(s.mutex);
-  const auto it = s.accounts.find(flight.link);
-  TALLYGATE_ASSERT(it != s.accounts.end());
-  Entries entries;
-  const LeaseAnswer answer = it->second->lease(flight.flight, upto, entries);
-  if (answer == LeaseAnswer::refused)
-    return PendingLease::decided(executor, PendingLease::Outcome::refused);
-  Journal::Done done;
-  std::optional<PendingLease> waiting;
-  if (answer == LeaseAnswer::granted) waiting = PendingLease::waiting(executor, done);
-  const bool accepted = entries.empty() || journal_->append(std::move(entries), std::move(done));
-  if (answer == LeaseAnswer::free)
-    return PendingLease::decided(executor, PendingLease::Outcome::granted);
-  return accepted ? *waiting : PendingLease::decided(executor, PendingLease::Outcome::unavailable);
+PendingLease Ledger::lease(FlightRef flight, std::uint64_t upto, WaitingRoom& room) {
+  auto links = links_.lock(flight.link);
+  Entries& entries = scratch();
+  const LeaseAnswer answer = links.awake(flight.link).lease(flight.flight, upto, entries);
+  if (answer == LeaseAnswer::refused) return PendingLease(PendingLease::Outcome::refused);
+  const Ticket ticket = record(entries, &room, Urgency::awaited);
+  if (answer == LeaseAnswer::free) return PendingLease(PendingLease::Outcome::granted);
+  return ticket == 0 ? PendingLease(PendingLease::Outcome::unavailable)
+                     : PendingLease(*journal_, room, ticket);
 }
 
-std::uint32_t Ledger::settle(FlightRef flight, std::uint64_t acked) {
-  return change(flight.link, [&](Account& account, Entries& entries) {
+std::uint32_t Ledger::settle(FlightRef flight, std::uint64_t acked, WaitingRoom* room) {
+  return change(flight, room, [&](Account& account, Entries& entries) {
     return account.settle(flight.flight, acked, entries);
   });
 }
 
 std::uint32_t Ledger::close(FlightRef flight, std::uint64_t acked, std::uint64_t left,
-                            bool completed) {
-  return change(flight.link, [&](Account& account, Entries& entries) {
+                            bool completed, WaitingRoom* room) {
+  return change(flight, room, [&](Account& account, Entries& entries) {
     return account.close(flight.flight, acked, left, completed, entries);
   });
 }
 
-void Ledger::ended(LinkKey link, TransferEnded transfer) {
-  change(link, [&](Account& account, Entries& entries) {
-    account.ended(std::move(transfer), entries);
-    return 0;
-  });
+void Ledger::ended(std::string_view link_id, TransferEnded transfer, WaitingRoom* room) {
+  if (!has_follower_) return;
+  const auto links = links_.lock(link_key(link_id));  // behind what the transfer recorded
+  Entries& entries = scratch();
+  record_ended(link_id, std::move(transfer), entries);
+  record(entries, room, Urgency::rides_along);
 }
 
 // -- the shop and the operator ------------------------------------------------------------------
 
 std::optional<Spoken> Ledger::spoken(std::string_view link_id) const {
   const LinkKey key = link_key(link_id);
-  const Shard& s = shard(key);
-  const std::lock_guard lock(s.mutex);
-  const auto it = s.accounts.find(key);
-  if (it == s.accounts.end()) return std::nullopt;
-  return it->second->spoken();
+  const auto glance = links_.lock(key).glance(key);
+  return glance ? std::optional(glance->spoken) : std::nullopt;
 }
 
 Look Ledger::look(std::string_view link_id, std::string_view parent_id) const {
@@ -245,15 +304,11 @@ Look Ledger::look(std::string_view link_id, std::string_view parent_id) const {
   std::optional<Spoken> parent;
   if (!parent_id.empty()) parent = spoken(parent_id);
   const LinkKey key = link_key(link_id);
-  const Shard& s = shard(key);
-  const std::lock_guard lock(s.mutex);
-  const auto it = s.accounts.find(key);
-  if (it != s.accounts.end()) {
-    const AccountView view = it->second->view();
+  if (const auto glance = links_.lock(key).glance(key)) {
     look.known = parent_id.empty() || parent.has_value();
-    look.row_known = view.spoken.row_known;
-    look.word = view.spoken.word;
-    look.unfinished_copy = view.unfinished_copy;
+    look.row_known = glance->spoken.row_known;
+    look.word = glance->spoken.word;
+    look.unfinished_copy = glance->unfinished_copy;
   }
   if (parent) {
     look.row_known |= parent->row_known;
@@ -263,43 +318,44 @@ Look Ledger::look(std::string_view link_id, std::string_view parent_id) const {
 }
 
 void Ledger::hear(std::string_view link_id, const shop::Word& word, bool create) {
-  const LinkKey key = link_key(link_id);
-  std::string parent_id;
-  {
-    const Shard& s = shard(key);
-    const std::lock_guard lock(s.mutex);
-    const auto it = s.accounts.find(key);
-    if (it == s.accounts.end() && !create) return;
-    if (it != s.accounts.end()) parent_id = it->second->identity().parent_id;
-  }
   shop::Word in_force = word;
-  if (!parent_id.empty()) {
+  if (const std::string_view parent_id = link::folder_of(link_id); !parent_id.empty()) {
     if (const auto parent = spoken(parent_id)) in_force = shop::combine(word, parent->word);
   }
-  Shard& s = shard(key);
-  const std::lock_guard lock(s.mutex);
-  Entries entries;
-  auto& account = s.accounts[key];
-  if (!account) {
-    account = std::make_unique<Account>(options_.waste_permille);
-    account->introduce(link_id, {}, entries);
-  }
+  const LinkKey key = link_key(link_id);
+  auto links = links_.lock(key);
+  Account* account = create ? &links.find_or_make(key, link_id) : links.find(key, link_id);
+  if (account == nullptr) return;
+  Entries& entries = scratch();
   account->hear(word, in_force, entries);
-  if (!entries.empty()) static_cast<void>(journal_->append(std::move(entries), {}));
+  if (!entries.empty()) static_cast<void>(journal_->append(entries));
+  links.rest(key);
+}
+
+// The same for a link that may rest, or not be known: then false.
+template <class F>
+bool Ledger::change_known(std::string_view link_id, F&& f) {
+  const LinkKey key = link_key(link_id);
+  auto links = links_.lock(key);
+  Account* account = links.find(key, link_id);
+  if (account == nullptr) return false;
+  Entries& entries = scratch();
+  const bool result = f(*account, entries);
+  if (!entries.empty()) static_cast<void>(journal_->append(entries));
+  links.rest(key);
+  return result;
 }
 
 void Ledger::row_acknowledged(std::string_view link_id) {
-  if (!knows(link_id)) return;
-  change(link_key(link_id), [](Account& account, Entries& entries) {
+  change_known(link_id, [](Account& account, Entries& entries) {
     account.row_acknowledged(entries);
-    return 0;
+    return true;
   });
 }
 
 bool Ledger::row_gone(std::string_view link_id) {
-  return knows(link_id) && change(link_key(link_id), [](Account& account, Entries& entries) {
-           return account.row_gone(entries);
-         });
+  return change_known(link_id,
+                      [](Account& account, Entries& entries) { return account.row_gone(entries); });
 }
 
 bool Ledger::knows(std::string_view link_id) const {
@@ -308,27 +364,33 @@ bool Ledger::knows(std::string_view link_id) const {
 
 std::optional<AccountView> Ledger::view(std::string_view link_id) const {
   const LinkKey key = link_key(link_id);
-  const Shard& s = shard(key);
-  const std::lock_guard lock(s.mutex);
-  const auto it = s.accounts.find(key);
-  if (it == s.accounts.end()) return std::nullopt;
-  return it->second->view();
+  const auto links = links_.lock(key);
+  std::optional<Account> space;
+  const Account* account = links.look(key, link_id, space);
+  return account != nullptr ? std::optional(account->view()) : std::nullopt;
 }
 
-void Ledger::each(const std::function<void(const AccountView&)>& visit) const {
-  for (const Shard& s : shards_) {
-    const std::lock_guard lock(s.mutex);
-    for (const auto& [key, account] : s.accounts) visit(account->view());
-  }
+std::optional<Used> Ledger::find_use(std::string_view link_id) const {
+  journal_->flush(kFlushTimeout);
+  return ledger::find_use(*directory_, link_id);
 }
 
-std::size_t Ledger::links() const {
-  std::size_t count = 0;
-  for (const Shard& s : shards_) {
-    const std::lock_guard lock(s.mutex);
-    count += s.accounts.size();
-  }
-  return count;
+// Asked by whoever takes a snapshot, of a link that had expired long before. It may have been used,
+// or given a new expiry, since.
+bool Ledger::forget(const StoredLink& link) {
+  auto links = links_.lock(link.key);
+  if (links.is_awake(link.key)) return false;
+  std::optional<Account> space;
+  const Account* account = links.look(link.key, link.id, space);
+  if (account == nullptr) return true;
+  std::string image;
+  account->write_image(image);
+  if (image != link.image) return false;
+  Entries& entries = scratch();
+  append(entries, link.id, Forgotten{});
+  if (journal_->append(entries) == 0) return false;
+  links.erase(link.key);
+  return true;
 }
 
 }  // namespace tallygate::ledger

@@ -4,26 +4,29 @@
 // these were acknowledged (settle), this is over (close). Asking is asynchronous, because a fleet's
 // ledger will answer over a network; deciding takes one short lock of the link's shard.
 #pragma once
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/ledger/account.h"
 #include "server/ledger/journal.h"
-#include "server/ledger/recovery.h"
+#include "server/ledger/keeper.h"
+#include "server/ledger/links.h"
+#include "server/ledger/waiting_room.h"
 #include "server/net/executor.h"
 
 namespace tallygate::ledger {
 
 // How long a download waits for the disk before it is told to come back (503).
 inline constexpr std::chrono::seconds kDurableTimeout{5};
+
+class Ledger;
 
 // A range of a transfer in flight, as its worker holds it.
 struct FlightRef {
@@ -46,15 +49,35 @@ class PendingLease {
 
  private:
   friend class Ledger;
-  struct State {
-    explicit State(const Executor& executor) : timer(executor) {}
-    Timer timer;
-    std::optional<Outcome> outcome;
-  };
-  explicit PendingLease(std::shared_ptr<State> state) : state_(std::move(state)) {}
-  static PendingLease waiting(const Executor& executor, Journal::Done& done);
-  static PendingLease decided(const Executor& executor, Outcome outcome);
-  std::shared_ptr<State> state_;
+  explicit PendingLease(Outcome decided) : decided_(decided) {}
+  PendingLease(Journal& journal, WaitingRoom& room, Ticket ticket)
+      : journal_(&journal), room_(&room), ticket_(ticket) {}
+
+  std::optional<Outcome> decided_;
+  Journal* journal_ = nullptr;
+  WaitingRoom* room_ = nullptr;
+  Ticket ticket_ = 0;
+};
+
+// An admission that was decided and may not be durable yet. Belongs to one worker's thread; whoever
+// asked must wait for the outcome, or take it at once where it is settled.
+class PendingAdmission {
+ public:
+  // The outcome holds now: a refusal, or an unlimited link.
+  [[nodiscard]] bool is_settled() const { return ledger_ == nullptr; }
+  [[nodiscard]] const Result<Admission, Refusal>& settled() const { return decided_; }
+  // Waits until the first lease is on disk, at most kDurableTimeout. Once.
+  [[nodiscard]] Task<Result<Admission, Refusal>> outcome();
+
+ private:
+  friend class Ledger;
+  explicit PendingAdmission(Result<Admission, Refusal> decided) : decided_(std::move(decided)) {}
+
+  Result<Admission, Refusal> decided_;
+  Ledger* ledger_ = nullptr;  // null: nothing is to be waited for
+  WaitingRoom* room_ = nullptr;
+  Ticket ticket_ = 0;
+  std::uint32_t ranges_ = 0;
 };
 
 // What is known of a link before it is admitted.
@@ -70,9 +93,19 @@ class Ledger {
   struct Options {
     std::uint32_t waste_permille = 2000;
     std::chrono::seconds keep_expired{90 * 86400};
-    std::uint64_t follower_cursor = 0;  // number of the last event that the follower has taken
+    // Number of the last event that the follower has on its disk. Any thread.
+    std::function<std::uint64_t()> follower_cursor;
+    // Segments of the journal: the first one, and up to which size they grow.
+    std::uint64_t segment_bytes_min = std::uint64_t{4} << 20;
+    std::uint64_t segment_bytes_max = std::uint64_t{64} << 20;
+    // A snapshot is due when the journal has grown by half of the last one, within these bounds.
+    std::uint64_t snapshot_after_min = std::uint64_t{64} << 20;
+    std::uint64_t snapshot_after_max = std::uint64_t{512} << 20;
+    unsigned recovery_threads = 0;  // 0: one for each core, at most 4
+    // False: no threads of its own; turn() does their work.
+    bool background = true;
   };
-  // Locks the directory, recovers, hands the follower what it has not seen, writes a fresh file.
+  // Locks the directory, recovers, hands the follower what it has not seen, begins a new segment.
   // The error is for a person. `follower` is called here, and what it was given must be on its disk
   // when it returns; later it is called on the journal's thread. It may be empty. `note` gets a
   // line for the operator where something was unusual.
@@ -83,17 +116,22 @@ class Ledger {
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
 
-  // -- a download; from any worker, with its executor
-  // All ranges or none; returns when the first lease is durable (unlimited links: at once).
-  [[nodiscard]] Task<Result<Admission, Refusal>> admit(AdmitRequest request);
+  // -- a download; from any worker, with its waiting room (kDurableTimeout)
+  // All ranges or none; the outcome comes when the first lease is durable (unlimited links: at
+  // once). `request` is read during the call.
+  [[nodiscard]] PendingAdmission ask(const AdmitRequest& request, WaitingRoom& room);
   // HEAD: what `admit` would refuse, reserving nothing.
   [[nodiscard]] std::optional<Refusal> peek(const AdmitRequest& request);
   // Asks for the bytes before `upto`; the answer comes through the returned object.
-  [[nodiscard]] PendingLease lease(FlightRef flight, std::uint64_t upto, const Executor& executor);
+  [[nodiscard]] PendingLease lease(FlightRef flight, std::uint64_t upto, WaitingRoom& room);
   // Both return the copies that this completed.
-  std::uint32_t settle(FlightRef flight, std::uint64_t acked);
-  std::uint32_t close(FlightRef flight, std::uint64_t acked, std::uint64_t left, bool completed);
-  void ended(LinkKey link, TransferEnded transfer);
+  // With a room nothing is written for this alone before the worker's next tick; else at once.
+  std::uint32_t settle(FlightRef flight, std::uint64_t acked, WaitingRoom* room = nullptr);
+  std::uint32_t close(FlightRef flight, std::uint64_t acked, std::uint64_t left, bool completed,
+                      WaitingRoom* room = nullptr);
+  // For the history. Without a follower nobody wants it.
+  void ended(std::string_view link_id, TransferEnded transfer, WaitingRoom* room = nullptr);
+  [[nodiscard]] bool has_follower() const { return has_follower_; }
 
   // -- the shop and the operator; any thread
   [[nodiscard]] Look look(std::string_view link_id, std::string_view parent_id) const;
@@ -103,34 +141,47 @@ class Ledger {
   // True: that revokes it.
   bool row_gone(std::string_view link_id);
   [[nodiscard]] bool knows(std::string_view link_id) const;
+  // Of a link that rests, parent and path are on disk only: find_use() has them.
   [[nodiscard]] std::optional<AccountView> view(std::string_view link_id) const;
-  // Every link's id and what it counts; for a shop that is new to this ledger.
-  void each(const std::function<void(const AccountView&)>& visit) const;
-  [[nodiscard]] std::size_t links() const;
+  // Reads the files, for people's questions: not for a worker.
+  [[nodiscard]] std::optional<Used> find_use(std::string_view link_id) const;
+  [[nodiscard]] std::size_t links() const { return links_.size(); }
+  [[nodiscard]] std::size_t memory_bytes() const { return links_.memory_bytes(); }
 
   // Why limited links cannot be served; empty: they can.
-  [[nodiscard]] std::string failure() const { return journal_->failure(); }
-  void flush() { journal_->flush(); }
+  [[nodiscard]] std::string failure() const { return journal_->trouble(); }
+  // What an operator should see to, while all are served still; empty: nothing.
+  [[nodiscard]] std::string warning() const { return keeper_->trouble(); }
+  // Waits until what was recorded so far is durable. False: it is not.
+  bool flush();
+
+  // -- for tests, benches, and what runs without threads
+  // ask(), and its outcome waited for.
+  [[nodiscard]] Task<Result<Admission, Refusal>> admit(AdmitRequest request, WaitingRoom& room);
+  bool turn();  // false: the journal has nothing to do, or cannot
+  [[nodiscard]] std::string take_snapshot() { return keeper_->take_snapshot(); }
 
  private:
-  struct Shard {
-    mutable std::mutex mutex;
-    Accounts accounts;
-  };
-  Ledger(std::unique_ptr<Directory> directory, const Options& options, Recovered recovered,
-         FreshFile fresh, const Clock& clock, Journal::Follower follower);
-  [[nodiscard]] Shard& shard(const LinkKey& key) { return shards_[key.high % shards_.size()]; }
-  [[nodiscard]] const Shard& shard(const LinkKey& key) const {
-    return shards_[key.high % shards_.size()];
-  }
+  friend class PendingAdmission;
+  Ledger(std::unique_ptr<Directory> directory, const Options& options, bool has_follower);
   [[nodiscard]] std::optional<Spoken> spoken(std::string_view link_id) const;
+  [[nodiscard]] bool forget(const StoredLink& link);
+  // Entries that are empty, with memory from before.
+  [[nodiscard]] Entries& scratch() const;
   template <class F>
-  auto change(const LinkKey& key, F&& f);
+  auto change(FlightRef flight, WaitingRoom* room, F&& f);
+  // Whether somebody waits until it is on disk.
+  enum class Urgency : std::uint8_t { awaited, rides_along };
+  Ticket record(Entries& entries, WaitingRoom* room, Urgency urgency);
+  template <class F>
+  bool change_known(std::string_view link_id, F&& f);
 
   const Options options_;
+  const bool has_follower_;
   std::unique_ptr<Directory> directory_;  // holds the lock
-  std::array<Shard, 64> shards_;
-  std::unique_ptr<Journal> journal_;  // last: its thread ends first
+  mutable Links links_;                   // looking wakes a link for a moment
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Keeper> keeper_;  // last: its thread ends first
 };
 
 }  // namespace tallygate::ledger

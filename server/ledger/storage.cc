@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <thread>
 #include <utility>
@@ -15,9 +16,19 @@
 namespace tallygate::ledger {
 namespace {
 
+// Zeroes are written and synced in steps, so that whoever syncs another file beside it waits
+// little.
+constexpr std::size_t kZeroStep = 1 << 20;
+
 class PosixFile final : public File {
  public:
   explicit PosixFile(Descriptor fd) : fd_(std::move(fd)) {}
+
+  Result<std::uint64_t> size() override {
+    struct stat about {};
+    if (::fstat(fd_.get(), &about) != 0) return last_error();
+    return static_cast<std::uint64_t>(about.st_size);
+  }
 
   Result<std::size_t> read_at(std::uint64_t offset, std::span<char> buffer) override {
     std::size_t done = 0;
@@ -42,6 +53,28 @@ class PosixFile final : public File {
       offset += static_cast<std::uint64_t>(n);
     }
     return {};
+  }
+
+  error_code allocate(std::uint64_t bytes) override {
+    const auto before = size();
+    if (!before) return before.error();
+    int result = 0;
+    do {
+      result = ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes));
+    } while (result != 0 && errno == EINTR);
+    // A file system that cannot reserve: written zeroes are the next best.
+    if (result != 0 && errno != EOPNOTSUPP && errno != ENOSYS) return last_error();
+    const std::string zeroes(kZeroStep, '\0');
+    for (std::uint64_t at = *before; at < bytes; at += kZeroStep) {
+      const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(kZeroStep, bytes - at));
+      if (const error_code ec = write_at(at, std::string_view(zeroes).substr(0, n))) return ec;
+      if (const error_code ec = sync()) return ec;
+    }
+    return {};
+  }
+
+  void drop_cache() override {
+    static_cast<void>(::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED));
   }
 
   error_code sync() override { return ::fdatasync(fd_.get()) == 0 ? error_code() : last_error(); }

@@ -7,7 +7,10 @@
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <string_view>
 #include <utility>
+
+#include "core/config/form.h"
 
 namespace tallygate::net {
 namespace {
@@ -42,20 +45,13 @@ Result<std::uint16_t> bound_port(const Descriptor& fd) {
   return endpoint.port();
 }
 
-std::string shown(const config::ListenAddress& address) {
-  const bool v6 = address.host.find(':') != std::string::npos;
-  return fmt::format("{}{}{}:{}", v6 ? "[" : "", address.host, v6 ? "]" : "", address.port);
-}
-
-}  // namespace
-
-Result<Listeners, std::string> bind_listeners(const std::vector<config::ListenAddress>& addresses,
-                                              unsigned workers) {
-  Listeners listeners;
-  listeners.sockets.resize(workers);
+// One setting's addresses, for the empty string if all could be bound, else why not.
+std::string bind_all(std::string_view setting, const std::vector<config::ListenAddress>& addresses,
+                     bool is_tls, Listeners& listeners) {
   for (config::ListenAddress address : addresses) {
     const auto failed = [&](const error_code& ec) {
-      return fmt::format("server.listen: cannot listen on {}: {}", shown(address), ec.message());
+      return fmt::format("{}: cannot listen on {}: {}", setting,
+                         config::format_listen_address(address), ec.message());
     };
     error_code ec;
     const auto host = boost::asio::ip::make_address(address.host, ec);
@@ -74,10 +70,24 @@ Result<Listeners, std::string> bind_listeners(const std::vector<config::ListenAd
     for (auto& sockets : listeners.sockets) {
       auto fd = bind_socket({host, address.port}, true, v6_only);
       if (!fd) return failed(fd.error());
-      sockets.push_back({std::move(*fd), host.is_v6()});
+      sockets.push_back({std::move(*fd), host.is_v6(), is_tls});
     }
-    listeners.addresses.push_back(shown(address));
+    listeners.addresses.push_back((is_tls ? "https://" : "") +
+                                  config::format_listen_address(address));
   }
+  return {};
+}
+
+}  // namespace
+
+Result<Listeners, std::string> bind_listeners(const config::Settings& settings, unsigned workers) {
+  Listeners listeners;
+  listeners.sockets.resize(workers);
+  std::string wrong = bind_all("server.listen", settings.server.listen, false, listeners);
+  if (wrong.empty() && settings.tls.is_on()) {
+    wrong = bind_all("tls.listen", settings.tls.listen, true, listeners);
+  }
+  if (!wrong.empty()) return wrong;
   return listeners;
 }
 

@@ -12,17 +12,21 @@ namespace tallygate::net {
 struct BoundSocket {
   Descriptor fd;
   bool is_v6 = false;
+  bool is_tls = false;  // a TLS handshake comes first
 };
 
 // Bound, not listening yet: nobody can connect before the server is ready.
 struct Listeners {
-  std::vector<std::string> addresses;             // with real ports: "127.0.0.1:8080"
+  // With real ports, in the order of the settings, HTTP first: "127.0.0.1:8080",
+  // "https://127.0.0.1:8443".
+  std::vector<std::string> addresses;
   std::vector<std::vector<BoundSocket>> sockets;  // for each worker, one for each address
 };
 
-// SO_REUSEPORT shares a port among our own workers; that somebody else listens on it is noticed and
-// refused all the same. The error is for the operator.
-[[nodiscard]] Result<Listeners, std::string> bind_listeners(
-    const std::vector<config::ListenAddress>& addresses, unsigned workers);
+// Binds server.listen, and tls.listen where TLS is on. SO_REUSEPORT shares a port among our own
+// workers; that somebody else listens on it is noticed and refused all the same. The error names
+// the setting, for the operator.
+[[nodiscard]] Result<Listeners, std::string> bind_listeners(const config::Settings& settings,
+                                                            unsigned workers);
 
 }  // namespace tallygate::net

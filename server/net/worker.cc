@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <exception>
 #include <future>
+#include <iterator>
 #include <utility>
 
 #include "server/http/connection.h"
@@ -29,6 +30,11 @@ std::size_t open_files_max(unsigned workers) {
   return std::clamp<std::size_t>(limit.rlim_cur / 4 / std::max(1u, workers), 8, 4096);
 }
 
+// Unprivileged processes of one user have 128 pipes of the size that cold files want.
+std::size_t pipes_max(unsigned workers) {
+  return std::clamp<std::size_t>(128 / std::max(1u, workers), 4, 32);
+}
+
 void report_escaped(const char* where, const std::exception_ptr& escaped) {
   if (!escaped) return;
   try {
@@ -42,28 +48,40 @@ void report_escaped(const char* where, const std::exception_ptr& escaped) {
 
 // -- Worker -------------------------------------------------------------------------------------
 
-Worker::Worker(const Services& services, Workers& workers)
+Worker::Worker(const Services& services, Workers& workers, unsigned threads)
     : services_(services),
       workers_(workers),
       context_(std::make_unique<asio::io_context>(1)),
-      files_(services.root, services.types, services.clock,
-             open_files_max(std::max(1u, services.settings.server.threads))),
-      now_(services.clock.steady_now()) {}
+      room_(std::make_unique<ledger::WaitingRoom>(executor(), ledger::kDurableTimeout)),
+      off_loop_(std::make_unique<disk::OffLoop>(executor(), services.blocking_pool)),
+      cold_reader_(std::make_unique<disk::ColdReader>(
+          executor(), *off_loop_, disk::ColdReader::Options{.pipes_max = pipes_max(threads)})),
+      files_(services.root, services.types, services.clock, open_files_max(threads), *off_loop_),
+      now_(services.clock.steady_now()),
+      deadlines_(now_, kTick) {}
 
 Worker::~Worker() {
   stop();
+  // As cut_all() has done already, unless the thread hung in a call all through the end: then what
+  // they have to tell is told while there is a room for it.
+  each_connection([](http::Connection& connection) { connection.cut(); });
   acceptors_.clear();
+  room_.reset();  // and with it the frames that wait there
+  cold_reader_.reset();
+  off_loop_.reset();
   context_.reset();
 }
 
 error_code Worker::start(std::vector<BoundSocket> sockets) {
   for (BoundSocket& socket : sockets) {
-    auto& acceptor = acceptors_.emplace_back(*context_);
+    auto& acceptor =
+        acceptors_.emplace_back(Acceptor{decltype(Acceptor::socket)(*context_), socket.is_tls});
     error_code ec;
-    acceptor.assign(socket.is_v6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(), socket.fd.get(), ec);
+    acceptor.socket.assign(socket.is_v6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(),
+                           socket.fd.get(), ec);
     if (ec) return ec;
     static_cast<void>(socket.fd.release());
-    acceptor.listen(asio::socket_base::max_listen_connections, ec);
+    acceptor.socket.listen(asio::socket_base::max_listen_connections, ec);
     if (ec) return ec;
   }
   for (auto& acceptor : acceptors_) {
@@ -86,6 +104,12 @@ void Worker::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+bool Worker::is_first_in_turn() {
+  if (std::exchange(turn_has_one_, true)) return false;
+  asio::post(*context_, [this] { turn_has_one_ = false; });
+  return true;
+}
+
 std::string_view Worker::date() {
   const std::int64_t second = services_.clock.unix_now();
   if (second != date_at_) {
@@ -95,17 +119,21 @@ std::string_view Worker::date() {
   return date_.view();
 }
 
-Worker::Connections::iterator Worker::enter(http::Connection& connection) {
+void Worker::enter(Member& connection) {
   workers_.connection_opened();
-  return connections_.insert(connections_.end(), &connection);
+  connections_.push_back(connection);
 }
 
-void Worker::leave(Connections::iterator place) {
-  connections_.erase(place);
+void Worker::leave(Member& connection) {
+  connections_.erase(connections_.iterator_to(connection));
   workers_.connection_closed();
 }
 
-Task<> Worker::accept(asio::basic_socket_acceptor<asio::ip::tcp, Executor>& acceptor) {
+void Worker::watch(Member& connection) {
+  if (!connection.ListHook<WatchedConnection>::is_linked()) watched_.push_back(connection);
+}
+
+Task<> Worker::accept(Acceptor& acceptor) {
   Timer pause(*context_);
   while (!draining_) {
     if (!workers_.may_accept()) {
@@ -114,7 +142,7 @@ Task<> Worker::accept(asio::basic_socket_acceptor<asio::ip::tcp, Executor>& acce
       continue;
     }
     Socket socket(*context_);
-    const auto [ec] = co_await acceptor.async_accept(socket, kAwait);
+    const auto [ec] = co_await acceptor.socket.async_accept(socket, kAwait);
     if (ec == asio::error::operation_aborted) co_return;
     if (ec) {
       if (ec == asio::error::connection_aborted) continue;
@@ -122,7 +150,8 @@ Task<> Worker::accept(asio::basic_socket_acceptor<asio::ip::tcp, Executor>& acce
       static_cast<void>(co_await pause.async_wait(kAwait));
       continue;
     }
-    auto connection = std::make_unique<http::Connection>(std::move(socket), *this);
+    auto connection = std::make_unique<http::Connection>(
+        std::move(socket), acceptor.is_tls ? tls_.get() : nullptr, *this);
     asio::co_spawn(
         *context_, http::Connection::run(std::move(connection)),
         [](const std::exception_ptr& escaped) { report_escaped("a connection", escaped); });
@@ -134,32 +163,49 @@ Task<> Worker::tick() {
   for (;;) {
     timer.expires_after(kTick);
     static_cast<void>(co_await timer.async_wait(kAwait));
+    // Late is what a timer comes after something that held up the loop.
+    stalls_.add(std::chrono::steady_clock::now() - timer.expiry());
     now_ = services_.clock.steady_now();
-    for (http::Connection* connection : connections_) connection->on_tick(now_);
+    for (auto at = watched_.begin(); at != watched_.end();) {
+      auto& connection = static_cast<http::Connection&>(*at);
+      at = connection.on_tick(now_) ? std::next(at) : watched_.erase(at);
+    }
+    deadlines_.advance(now_, [this](Deadlines::Owner& owner) {
+      static_cast<http::Connection&>(owner).on_deadline(now_);
+    });
+    room_->tick();  // behind what was settled just now
   }
 }
 
+template <class F>
+void Worker::each_connection(F&& f) {
+  for (Member& member : connections_) f(static_cast<http::Connection&>(member));
+}
+
 void Worker::settle_link(const ledger::LinkKey& link, std::chrono::seconds stalled) {
-  for (http::Connection* connection : connections_) connection->settle_link(link, stalled);
+  for (Member& member : watched_) {
+    static_cast<http::Connection&>(member).settle_link(link, stalled);
+  }
 }
 
 void Worker::cut_link(const ledger::LinkKey& link) {
-  for (http::Connection* connection : connections_) connection->cut_link(link);
+  for (Member& member : watched_) static_cast<http::Connection&>(member).cut_link(link);
 }
 
 void Worker::drain() {
   draining_ = true;
   error_code ec;
-  for (auto& acceptor : acceptors_) acceptor.close(ec);
-  for (http::Connection* connection : connections_) connection->drain();
+  for (auto& acceptor : acceptors_) acceptor.socket.close(ec);
+  each_connection([](http::Connection& connection) { connection.drain(); });
 }
 
 void Worker::stop_all() {
-  for (http::Connection* connection : connections_) connection->stop();
+  each_connection([](http::Connection& connection) { connection.stop(); });
 }
 
 void Worker::cut_all() {
-  for (http::Connection* connection : connections_) connection->cut();
+  room_->give_up();
+  each_connection([](http::Connection& connection) { connection.cut(); });
 }
 
 // -- Workers ------------------------------------------------------------------------------------
@@ -167,11 +213,20 @@ void Worker::cut_all() {
 Workers::Workers(const Services& services, unsigned threads)
     : connections_max_(services.settings.server.max_connections) {
   for (unsigned i = 0; i < threads; ++i) {
-    workers_.push_back(std::make_unique<Worker>(services, *this));
+    workers_.push_back(std::make_unique<Worker>(services, *this, threads));
   }
 }
 
 Workers::~Workers() = default;
+
+void Workers::use_tls(std::vector<SslContext> contexts) {
+  // Before start() as well: what is posted then runs before anything is accepted.
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const auto context = std::make_shared<SslContext>(std::move(contexts[i]));
+    workers_[i]->post(
+        [worker = workers_[i].get(), context] { worker->use_tls(std::move(*context)); });
+  }
+}
 
 std::string Workers::start(Listeners listeners) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {

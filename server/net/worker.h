@@ -3,6 +3,7 @@
 // A connection never leaves its worker. All members are for the worker's own thread, except where
 // they say otherwise; other threads come in through post().
 #pragma once
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -14,14 +15,25 @@
 #include <vector>
 
 #include "core/config/settings.h"
+#include "core/http/content_disposition.h"
 #include "core/http/cors.h"
 #include "core/http/date.h"
 #include "core/http/mime.h"
+#include "core/http/response_head.h"
 #include "core/ledger/record.h"
 #include "core/link/keyring.h"
+#include "core/link/verify.h"
 #include "server/content/open_files.h"
+#include "server/disk/blocking_pool.h"
+#include "server/disk/cold_reader.h"
+#include "server/disk/off_loop.h"
+#include "server/disk/stall_histogram.h"
+#include "server/net/deadlines.h"
 #include "server/net/executor.h"
 #include "server/net/listeners.h"
+#include "server/net/member.h"
+#include "server/net/tls_buffers.h"
+#include "server/net/tls_handles.h"
 
 namespace tallygate {
 namespace http {
@@ -30,7 +42,8 @@ class Connection;
 }  // namespace http
 namespace ledger {
 class Ledger;
-}
+class WaitingRoom;
+}  // namespace ledger
 namespace shop {
 class Sync;
 }
@@ -51,6 +64,15 @@ struct Services {
   ledger::Ledger& ledger;
   shop::Sync* shop;  // null: there is none
   http::AccessLog& access_log;
+  disk::BlockingPool& blocking_pool;
+};
+
+// Memory for what is made and used up between two suspensions of a coroutine.
+struct Scratch {
+  static constexpr std::size_t kSmallBodyBytes = 8 * 1024;  // sent in one piece with their head
+  link::Scratch link;
+  std::array<char, http::kResponseHeadBytesMax + kSmallBodyBytes> answer;
+  std::array<char, http::kContentDispositionBytesMax> disposition;
 };
 
 class Worker {
@@ -58,7 +80,8 @@ class Worker {
   // How often what was sent and not settled is looked at, and deadlines are.
   static constexpr std::chrono::milliseconds kTick{100};
 
-  Worker(const Services& services, Workers& workers);
+  // One of `threads` workers, which share what the process may have.
+  Worker(const Services& services, Workers& workers, unsigned threads);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -75,15 +98,31 @@ class Worker {
   // -- own thread
   [[nodiscard]] Executor executor() { return context_->get_executor(); }
   [[nodiscard]] content::OpenFiles& files() { return files_; }
+  // Reads what is not in memory.
+  [[nodiscard]] disk::ColdReader& cold_reader() { return *cold_reader_; }
+  // Calls that might block are timed with it; any thread may read it.
+  [[nodiscard]] disk::StallHistogram& stalls() { return stalls_; }
+  [[nodiscard]] const disk::StallHistogram& stalls() const { return stalls_; }
+  // Connections on TLS sockets speak it with this from now on.
+  void use_tls(SslContext context) { tls_ = std::move(context); }
+  [[nodiscard]] TlsBuffers& tls_buffers() { return tls_buffers_; }
+  // True for the first one who asks in this turn of the loop.
+  [[nodiscard]] bool is_first_in_turn();
+  // Where coroutines wait for the ledger's disk.
+  [[nodiscard]] ledger::WaitingRoom& room() { return *room_; }
   // Of the last tick; good for deadlines.
   [[nodiscard]] std::chrono::steady_clock::time_point coarse_now() const { return now_; }
   // For the Date field; made once a second.
   [[nodiscard]] std::string_view date();
   [[nodiscard]] bool draining() const { return draining_; }
 
-  using Connections = std::list<http::Connection*>;
-  [[nodiscard]] Connections::iterator enter(http::Connection& connection);
-  void leave(Connections::iterator place);
+  [[nodiscard]] Scratch& scratch() { return *scratch_; }
+  [[nodiscard]] Deadlines& deadlines() { return deadlines_; }
+
+  void enter(Member& connection);
+  void leave(Member& connection);
+  // It is asked in every tick, until it says that there is nothing more to look at.
+  void watch(Member& connection);
 
   // Settles every transfer of the link, and cuts one whose peer has acknowledged nothing for
   // `stalled` (0: none is cut).
@@ -98,19 +137,37 @@ class Worker {
   void cut_all();
 
  private:
-  Task<> accept(asio::basic_socket_acceptor<asio::ip::tcp, Executor>& acceptor);
+  struct Acceptor {
+    asio::basic_socket_acceptor<asio::ip::tcp, Executor> socket;
+    bool is_tls;
+  };
+  Task<> accept(Acceptor& acceptor);
   Task<> tick();
+  template <class F>
+  void each_connection(F&& f);
 
   const Services& services_;
   Workers& workers_;
-  std::unique_ptr<asio::io_context> context_;  // ends first: frames in it use all the others
+  // ~Worker ends these before all the others, which frames in them use: first the room and who
+  // waits in it, then what reads from disks, then the rest of the frames.
+  std::unique_ptr<asio::io_context> context_;
+  std::unique_ptr<ledger::WaitingRoom> room_;
+  std::unique_ptr<disk::OffLoop> off_loop_;
+  std::unique_ptr<disk::ColdReader> cold_reader_;
+  disk::StallHistogram stalls_;
   content::OpenFiles files_;
-  std::list<asio::basic_socket_acceptor<asio::ip::tcp, Executor>> acceptors_;
-  Connections connections_;
+  TlsBuffers tls_buffers_;
+  SslContext tls_;  // null: no TLS
+  std::list<Acceptor> acceptors_;
   std::chrono::steady_clock::time_point now_;
+  Deadlines deadlines_;
+  MemberList<EveryConnection> connections_;
+  MemberList<WatchedConnection> watched_;
+  const std::unique_ptr<Scratch> scratch_ = std::make_unique<Scratch>();
   std::int64_t date_at_ = -1;
   http::DateText date_;
   bool draining_ = false;
+  bool turn_has_one_ = false;
   std::thread thread_;
 };
 
@@ -124,6 +181,11 @@ class Workers {
 
   // Begins to serve. Empty: done; else why not, for the operator.
   [[nodiscard]] std::string start(Listeners listeners);
+
+  [[nodiscard]] std::size_t size() const { return workers_.size(); }
+  [[nodiscard]] const Worker& at(std::size_t index) const { return *workers_[index]; }
+  // One context for each worker. Connections that speak TLS already keep theirs.
+  void use_tls(std::vector<SslContext> contexts);
 
   // Every worker settles the link's transfers; completes when all have. From a worker's coroutine.
   [[nodiscard]] Task<> settle_link(ledger::LinkKey link, std::chrono::seconds stalled);

@@ -35,8 +35,9 @@ struct OutboxOptions {
 
 // How much waits.
 struct Backlog {
-  std::uint64_t batches = 0;   // not acknowledged, the open one included
-  std::int64_t oldest_at = 0;  // unix seconds at which the oldest of them was begun; 0: none
+  std::uint64_t batches = 0;       // not acknowledged, the open one included
+  std::int64_t oldest_at = 0;      // unix seconds at which the oldest of them was begun; 0: none
+  std::uint64_t consumed_seq = 0;  // number of the last event taken
 };
 
 class Outbox {
@@ -45,7 +46,7 @@ class Outbox {
   [[nodiscard]] static Answer<std::unique_ptr<Outbox>> open(const std::filesystem::path& file,
                                                             const Clock& clock,
                                                             const OutboxOptions& options);
-  // For `tallygate shop status`, also beside a running server.
+  // For commands, also beside a running server.
   [[nodiscard]] static Answer<Backlog> inspect(const std::filesystem::path& file);
 
   ~Outbox();

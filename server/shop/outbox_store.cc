@@ -149,12 +149,12 @@ void Outbox::Store::prune(std::int64_t before, int batches_max) {
 }
 
 Backlog read_backlog(sqlite::Connection& db) {
-  sqlite::Statement query(
-      db,
-      "SELECT sealed - acknowledged + (open_items > 0),"
-      " coalesce((SELECT begun_at FROM batch WHERE seq = acknowledged + 1), 0) FROM stream");
+  sqlite::Statement query(db,
+                          "SELECT sealed - acknowledged + (open_items > 0),"
+                          " coalesce((SELECT begun_at FROM batch WHERE seq = acknowledged + 1), "
+                          "0), consumed FROM stream");
   query.step();
-  return {count(query, 0), query.integer(1)};
+  return {count(query, 0), query.integer(1), count(query, 2)};
 }
 
 }  // namespace tallygate::shop

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "core/http/range.h"
-#include "core/http/request_head.h"
 #include "core/link/verify.h"
 #include "server/net/worker.h"
 #include "server/transfer/delivery.h"
@@ -26,14 +25,18 @@ struct Wanted {
 [[nodiscard]] std::optional<ledger::Refusal> peek(const net::Services& services,
                                                   const Wanted& wanted);
 
-// Before `busy` it looks again for up to two seconds, every 20 ms: all workers settle what they
-// hold of the link, and a transfer whose peer has been silent for ten seconds is cut.
-[[nodiscard]] Task<Result<ledger::Admission, ledger::Refusal>> admit(net::Worker& worker,
-                                                                     const Wanted& wanted);
+// Asks. Where the answer holds at once (an unlimited link), nothing has to be waited for.
+[[nodiscard]] ledger::PendingAdmission ask(net::Worker& worker, const Wanted& wanted);
+
+// Waits for what was asked. Before `busy` it looks again for up to two seconds, every 20 ms: all
+// workers settle what they hold of the link, and a transfer whose peer has been silent for ten
+// seconds is cut.
+[[nodiscard]] Task<Result<ledger::Admission, ledger::Refusal>> admit(
+    net::Worker& worker, Wanted wanted, ledger::PendingAdmission pending);
 
 // What the connection holds from here on. Whichever way it ends, the ledger is told.
 [[nodiscard]] std::unique_ptr<Delivery> begin_delivery(
-    const http::Connection& connection, const http::RequestHead& head, const Wanted& wanted,
-    const ledger::Admission& admission, std::shared_ptr<const content::OpenFile> file);
+    http::Connection& connection, const Wanted& wanted, const ledger::Admission& admission,
+    std::shared_ptr<const content::OpenFile> file);
 
 }  // namespace tallygate::transfer

@@ -1,14 +1,12 @@
 #include "server/transfer/body.h"
 
-#include <sys/sendfile.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
 #include <cerrno>
-#include <cstring>
+#include <chrono>
 #include <random>
 #include <utility>
 
@@ -18,11 +16,39 @@
 namespace tallygate::transfer {
 namespace {
 
-// One sendfile: large enough that the system call costs nothing, small enough that a worker is back
-// in its loop within a fraction of a millisecond.
-constexpr std::uint64_t kQuantumBytes = 512 * 1024;
+using End = net::Attempt::End;
+
 // Up to here a body goes out with its head in one send: a system call less than sendfile.
-constexpr std::uint64_t kSmallBodyBytes = 8 * 1024;
+constexpr std::uint64_t kSmallBodyBytes = net::Scratch::kSmallBodyBytes;
+
+// What is read from the disk at a time. While a pipe is emptied into a socket the others wait: less
+// is better for them, more for the disk.
+constexpr std::size_t kColdBytes = 512 * 1024;
+
+// A sendfile that takes longer, and slept, has waited for the disk, whatever the look at its pages
+// said: then the file is read through the cold path for a while.
+constexpr std::chrono::milliseconds kStall{2};
+constexpr std::chrono::seconds kColdFor{1};
+// A disk that gives nothing for so long ends the transfer, which can be resumed.
+constexpr std::chrono::seconds kReadTimeout{30};
+
+// How often this thread has given up its core to wait for something; that others took it away does
+// not count.
+long sleeps() {
+  rusage used{};
+  ::getrusage(RUSAGE_THREAD, &used);
+  return used.ru_nvcsw;
+}
+
+std::string part_head(const http::Multipart& parts, std::size_t index) {
+  std::array<char, http::kPartOverheadBytesMax> space;
+  return std::string(parts.part_head(index, space));
+}
+
+std::string closing(const http::Multipart& parts) {
+  std::array<char, http::kPartOverheadBytesMax> space;
+  return std::string(parts.closing(space));
+}
 
 http::Boundary random_boundary() {
   static thread_local std::random_device device;  // getrandom(2)
@@ -33,15 +59,7 @@ http::Boundary random_boundary() {
 
 }  // namespace
 
-Answer::Answer(http::Connection& connection, const http::RequestHead& head,
-               const link::Grant& grant, std::shared_ptr<const content::OpenFile> file)
-    : connection_(connection), head_(head), grant_(grant), file_(std::move(file)) {
-  const bool attach =
-      connection.services().settings.content.disposition == config::Disposition::attachment;
-  disposition_ = http::write_content_disposition(
-      disposition_space_, attach ? http::Disposition::attachment : http::Disposition::inline_,
-      grant.file_name);
-}
+// -- heads --------------------------------------------------------------------------------------
 
 http::Representation Answer::representation() const {
   http::Representation r;
@@ -49,13 +67,19 @@ http::Representation Answer::representation() const {
   r.etag = file_->etag.view();
   r.last_modified = file_->last_modified_text.view();
   r.content_type = file_->content_type;
-  r.content_disposition = disposition_;
+  const bool attach =
+      connection_.services().settings.content.disposition == config::Disposition::attachment;
+  r.content_disposition = http::write_content_disposition(
+      connection_.worker().scratch().disposition,
+      attach ? http::Disposition::attachment : http::Disposition::inline_,
+      connection_.request().grant.file_name);
   return r;
 }
 
-std::string_view Answer::write_head(const http::Selection& selection, const http::Multipart* parts,
-                                    Space& space) const {
-  const http::Common common = connection_.common(head_);
+std::string_view Answer::write_head(const http::Multipart* parts) const {
+  const http::Selection& selection = connection_.request().selection;
+  auto& space = connection_.worker().scratch().answer;
+  const http::Common common = connection_.common();
   http::AccessRecord& record = connection_.record();
   if (selection.kind() == http::Selection::Kind::whole) {
     record.status = http::code(http::Status::ok);
@@ -71,131 +95,167 @@ std::string_view Answer::write_head(const http::Selection& selection, const http
   return http::write_range(space, common, representation(), selection.spans().front());
 }
 
+std::unique_ptr<const http::Multipart> Answer::parts() const {
+  const http::Selection& selection = connection_.request().selection;
+  if (!selection.is_multipart()) return nullptr;
+  return std::make_unique<http::Multipart>(selection, file_->version.size, file_->content_type,
+                                           random_boundary());
+}
+
 Task<> Answer::send_not_modified() const {
-  Space space;
-  const auto head = http::write_not_modified(space, connection_.common(head_), representation());
+  const auto head = http::write_not_modified(connection_.worker().scratch().answer,
+                                             connection_.common(), representation());
   connection_.record().status = http::code(http::Status::not_modified);
-  static_cast<void>(co_await connection_.send(head, false));
+  static_cast<void>(co_await connection_.send(std::string(head), false));
 }
 
-Task<> Answer::send_head_only(const http::Selection& selection) const {
-  Space space;
-  const auto head = write_head(selection, nullptr, space);
+Task<> Answer::send_head_only() const {
+  const auto head = write_head(nullptr);
   connection_.record().body_length = 0;
-  static_cast<void>(co_await connection_.send(head, false));
+  static_cast<void>(co_await connection_.send(std::string(head), false));
 }
 
-Task<> Answer::stream(const http::Selection& selection, Delivery& delivery) const {
-  set_pace();
-  Space space;
-  std::string_view head;
-  bool whole = false;
-  const std::uint64_t begin = connection_.stream().written();
-  if (selection.is_multipart()) {
-    const http::Multipart parts(selection, file_->version.size, file_->content_type,
-                                random_boundary());
-    head = write_head(selection, &parts, space);
-    whole = co_await send_multipart(head, parts, delivery);
-  } else {
-    head = write_head(selection, nullptr, space);
-    if (selection.file_bytes() <= kSmallBodyBytes) {
-      whole = co_await send_small(head, delivery);
-    } else {
-      whole = co_await send_plain(head, delivery);
-    }
-  }
-  const std::uint64_t written = connection_.stream().written() - begin;
-  connection_.record().body_bytes = written - std::min<std::uint64_t>(written, head.size());
+// -- bodies -------------------------------------------------------------------------------------
+
+// The link's rate is the kernel's to keep; a later request on the connection may have another.
+void Answer::set_pace() const {
+  connection_.set_pace(connection_.request().grant.bytes_per_second);
+}
+
+void Answer::end(Delivery& delivery, bool whole) const {
+  auto& sent = connection_.record().body_bytes;
+  sent = std::max(sent, delivery.bytes_sent());  // several parts have heads besides
   if (whole) {
+    // What has arrived is looked at with the next request, or in the next tick.
     delivery.all_sent();
-    connection_.settle();
   } else {
     connection_.close_after_answer();  // short of its Content-Length: the client knows to resume
   }
 }
 
-// The link's rate is the kernel's to keep; a later request on the connection may have another.
-void Answer::set_pace() const {
-  if (grant_.bytes_per_second == 0 && !connection_.is_paced()) return;
-  connection_.set_pace(grant_.bytes_per_second);
-}
-
-// Head and body in one buffer. The lease was granted with the admission.
-Task<bool> Answer::send_small(std::string_view head, Delivery& delivery) const {
-  std::array<char, http::kResponseHeadBytesMax + kSmallBodyBytes> buffer;
-  std::memcpy(buffer.data(), head.data(), head.size());
-  delivery.begin_part(0, connection_.stream().written() + head.size());
-  const auto wanted = static_cast<std::size_t>(co_await delivery.leased());
-  ssize_t n = 0;
-  do {
-    n = ::pread(file_->descriptor.get(), buffer.data() + head.size(), wanted,
-                static_cast<off_t>(delivery.position()));
-  } while (n < 0 && errno == EINTR);
-  if (n != static_cast<ssize_t>(wanted)) {
-    connection_.worker().files().forget(grant_.path);
-    co_return false;
-  }
-  const std::uint64_t before = connection_.stream().written();
-  const bool sent = co_await connection_.send({buffer.data(), head.size() + wanted}, false);
-  const std::uint64_t written = connection_.stream().written() - before;
-  delivery.sent(written > head.size() ? written - head.size() : 0);
-  co_return sent&& delivery.part_sent();
-}
-
-Task<bool> Answer::send_plain(std::string_view head, Delivery& delivery) const {
-  const bool head_sent = co_await connection_.send(head, true);
-  if (!head_sent) co_return false;
-  delivery.begin_part(0, connection_.stream().written());
-  const bool sent = co_await send_part(delivery);
-  co_return sent;
-}
-
-Task<bool> Answer::send_multipart(std::string_view head, const http::Multipart& parts,
-                                  Delivery& delivery) const {
-  bool sent = co_await connection_.send(head, true);
-  std::array<char, http::kPartOverheadBytesMax> space;
-  for (std::size_t i = 0; sent && i < parts.spans().size(); ++i) {
-    sent = co_await connection_.send(parts.part_head(i, space), true);
-    if (!sent) break;
-    delivery.begin_part(i, connection_.stream().written());
-    sent = co_await send_part(delivery);
-  }
-  if (sent) sent = co_await connection_.send(parts.closing(space), false);
-  co_return sent;
-}
-
-// The bytes of the current part, by sendfile, in quanta, a lease ahead of them.
-Task<bool> Answer::send_part(Delivery& delivery) const {
-  while (!delivery.part_sent()) {
-    if (delivery.at_window_end()) connection_.settle();
-    const std::uint64_t leased = co_await delivery.leased();
-    if (leased == 0 || connection_.is_over()) co_return false;
-    auto offset = static_cast<off_t>(delivery.position());
-    const auto quantum = static_cast<std::size_t>(std::min(leased, kQuantumBytes));
+std::optional<std::string_view> Answer::try_small(Delivery& delivery) const {
+  const http::Selection& selection = connection_.request().selection;
+  if (selection.is_multipart() || selection.file_bytes() > kSmallBodyBytes) return std::nullopt;
+  auto& space = connection_.worker().scratch().answer;
+  const std::string_view head = write_head(nullptr);
+  const auto wanted = static_cast<std::size_t>(selection.file_bytes());
+  if (wanted != 0) {
     const ssize_t n =
-        ::sendfile(connection_.descriptor(), file_->descriptor.get(), &offset, quantum);
-    if (n > 0) {
-      const auto bytes = static_cast<std::uint64_t>(n);
-      connection_.stream().wrote(bytes);
-      delivery.sent(bytes);
-      if (bytes == quantum) {
-        // A fast client never makes us wait; the others on this worker get their turn here.
-        co_await asio::post(connection_.worker().executor(), asio::use_awaitable_t<Executor>{});
-        continue;
-      }
-    } else if (n == 0) {
-      connection_.worker().files().forget(grant_.path);  // it has shrunk
-      co_return false;
-    } else if (errno == EINTR) {
-      continue;
-    } else if (errno != EAGAIN) {
-      if (errno == EIO) connection_.worker().files().forget(grant_.path);
-      co_return false;
-    }
-    const bool ready = co_await connection_.writable();
-    if (!ready) co_return false;
+        disk::read_now(file_->file_system, file_->descriptor.get(),
+                       {space.data() + head.size(), wanted}, selection.spans().front().first);
+    if (n != static_cast<ssize_t>(wanted)) return std::nullopt;
   }
-  co_return true;
+  set_pace();
+  delivery.begin_part(0, connection_.channel().written() + head.size());
+  // The first lease, of a MiB at least, came with the admission.
+  TALLYGATE_ASSERT(delivery.leased_now() == wanted);
+  const auto rest = connection_.try_send({space.data(), head.size() + wanted}, false);
+  delivery.sent_upto(connection_.channel().written());
+  if (!rest || rest->empty()) end(delivery, rest.has_value());
+  return rest.value_or(std::string_view());
+}
+
+Task<> Answer::finish_small(std::string rest, Delivery& delivery) const {
+  const bool sent = co_await connection_.send(std::move(rest), false);
+  delivery.sent_upto(connection_.channel().written());
+  end(delivery, sent);
+}
+
+// One coroutine for all of it, since this is where slow clients wait: its frame, and those of the
+// connection, are held for each of them.
+Task<> stream(http::Connection& connection, Delivery& delivery) {
+  const Answer answer(connection, delivery.shared_file());
+  const auto several = answer.parts();
+  net::Channel& channel = connection.channel();
+  answer.set_pace();
+  channel.set_corked(true);
+  const auto rest = connection.try_send(answer.write_head(several.get()), true);
+  bool goes_on = rest.has_value();
+  if (goes_on && !rest->empty()) goes_on = co_await connection.send(std::string(*rest), true);
+  const std::uint64_t begin = channel.written();
+  std::uint64_t looked_upto = UINT64_MAX;  // the last page before it was in memory a moment ago
+  const std::size_t parts = several ? several->spans().size() : 1;
+  for (std::size_t i = 0; goes_on && i < parts; ++i) {
+    if (several) goes_on = co_await connection.send(part_head(*several, i), true);
+    if (!goes_on) break;
+    delivery.begin_part(i, channel.written());
+    // In quanta, a lease ahead of them.
+    while (goes_on && !delivery.part_sent()) {
+      if (delivery.at_window_end()) connection.settle();
+      std::uint64_t leased = delivery.leased_now();
+      if (leased == 0) leased = co_await delivery.leased();
+      goes_on = leased != 0 && !connection.is_over();
+      if (!goes_on) break;
+      net::Attempt attempt;
+      if (answer.is_hot(delivery.position(), leased, looked_upto)) {
+        attempt = answer.send_hot(delivery.position(), leased);
+      } else {
+        attempt = co_await answer.send_cold(delivery.position(), leased);
+      }
+      delivery.sent_upto(channel.written());
+      if (attempt.end == End::closed || attempt.end == End::failed) {
+        // The file has shrunk, or cannot be read; or the peer is gone.
+        const bool is_file = attempt.error != EPIPE && attempt.error != ECONNRESET;
+        if (is_file) connection.worker().files().forget(delivery.file());
+        goes_on = false;
+      } else if (attempt.end == End::blocked) {
+        connection.release_request();
+        goes_on = co_await connection.writable();
+        if (goes_on && channel.has_kept()) goes_on = co_await connection.flush();
+      } else if (!delivery.part_sent() || i + 1 < parts) {
+        // A fast client never makes us wait; the others on this worker get their turn here.
+        co_await asio::post(connection.worker().executor(), asio::use_awaitable_t<Executor>{});
+      }
+    }
+  }
+  if (several) {
+    if (goes_on) goes_on = co_await connection.send(closing(*several), false);
+    connection.record().body_bytes = channel.written() - begin;
+  }
+  channel.set_corked(false);
+  answer.end(delivery, goes_on);
+}
+
+std::size_t Answer::quantum(std::uint64_t leased) const {
+  return static_cast<std::size_t>(std::min<std::uint64_t>(leased, connection_.channel().quantum()));
+}
+
+// Its first and last byte are looked at: what lies between came with them, as a rule. Where it did
+// not, the stall is seen by send_hot().
+bool Answer::is_hot(std::uint64_t at, std::uint64_t leased, std::uint64_t& looked_upto) const {
+  using disk::Residency;
+  const int file = file_->descriptor.get();
+  const disk::FileSystem& on = file_->file_system;
+  const std::uint64_t upto = at + quantum(leased);
+  const bool hot = connection_.worker().coarse_now() >= file_->cold_until &&
+                   (at == looked_upto || disk::look(on, file, at) == Residency::hot) &&
+                   disk::look(on, file, upto - 1) == Residency::hot;
+  if (hot) looked_upto = upto;
+  return hot;
+}
+
+net::Attempt Answer::send_hot(std::uint64_t at, std::uint64_t leased) const {
+  net::Worker& worker = connection_.worker();
+  const long sleeps_before = sleeps();
+  const disk::Timed timed(worker.stalls());
+  const net::Attempt attempt =
+      connection_.channel().send_file(file_->descriptor.get(), at, quantum(leased));
+  if (timed.elapsed() > kStall && sleeps() != sleeps_before) {
+    file_->cold_until = worker.coarse_now() + kColdFor;
+  }
+  return attempt;
+}
+
+Task<net::Attempt> Answer::send_cold(std::uint64_t at, std::uint64_t leased) const {
+  const std::size_t bytes = std::min(quantum(leased), kColdBytes);
+  auto filled = co_await connection_.worker().cold_reader().fill(
+      file_, file_->descriptor.get(), file_->file_system, at, bytes, kReadTimeout);
+  if (connection_.is_over()) co_return net::Attempt{0, End::closed, EPIPE};
+  if (filled.error != 0) co_return net::Attempt{0, End::failed, filled.error};
+  if (filled.bytes == 0) co_return net::Attempt{0, End::closed, 0};
+  // A pipe is held for this one attempt. What the socket does not take is let go with it: the pages
+  // are in memory now, and a slow client keeps no pipe from others.
+  co_return connection_.channel().send_pipe(filled.pipe.reading(), filled.bytes);
 }
 
 }  // namespace tallygate::transfer

@@ -1,14 +1,14 @@
 // The answer to a good request: its head, and the bytes of the file behind it.
 #pragma once
-#include <array>
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/http/range.h"
-#include "core/http/request_head.h"
 #include "core/http/response_head.h"
-#include "core/link/verify.h"
-#include "server/net/executor.h"
+#include "server/net/channel.h"
 #include "server/transfer/delivery.h"
 
 namespace tallygate::http {
@@ -17,37 +17,42 @@ class Connection;
 
 namespace tallygate::transfer {
 
-// Lives for one request; borrows all it is made from.
+// Lives for one request; borrows the connection.
 class Answer {
  public:
-  Answer(http::Connection& connection, const http::RequestHead& head, const link::Grant& grant,
-         std::shared_ptr<const content::OpenFile> file);
+  Answer(http::Connection& connection, std::shared_ptr<const content::OpenFile> file)
+      : connection_(connection), file_(std::move(file)) {}
 
   [[nodiscard]] Task<> send_not_modified() const;
   // HEAD: as GET without the body.
-  [[nodiscard]] Task<> send_head_only(const http::Selection& selection) const;
-  // Head and body. A file that shrinks, a lease that is refused, or a peer that goes away ends the
-  // connection; nothing is padded.
-  [[nodiscard]] Task<> stream(const http::Selection& selection, Delivery& delivery) const;
+  [[nodiscard]] Task<> send_head_only() const;
+  // Head and body of a small file that is in memory, in one send. Returns what the socket did not
+  // take, for finish_small(); nullopt: nothing was done, stream() it.
+  [[nodiscard]] std::optional<std::string_view> try_small(Delivery& delivery) const;
+  [[nodiscard]] Task<> finish_small(std::string rest, Delivery& delivery) const;
 
  private:
-  using Space = std::array<char, http::kResponseHeadBytesMax>;
+  friend Task<> stream(http::Connection& connection, Delivery& delivery);
   [[nodiscard]] http::Representation representation() const;
-  [[nodiscard]] std::string_view write_head(const http::Selection& selection,
-                                            const http::Multipart* parts, Space& space) const;
-  [[nodiscard]] Task<bool> send_part(Delivery& delivery) const;
-  [[nodiscard]] Task<bool> send_small(std::string_view head, Delivery& delivery) const;
-  [[nodiscard]] Task<bool> send_plain(std::string_view head, Delivery& delivery) const;
-  [[nodiscard]] Task<bool> send_multipart(std::string_view head, const http::Multipart& parts,
-                                          Delivery& delivery) const;
+  // Into the worker's scratch memory.
+  [[nodiscard]] std::string_view write_head(const http::Multipart* parts) const;
+  // Null: the answer has one part, or is the whole file.
+  [[nodiscard]] std::unique_ptr<const http::Multipart> parts() const;
+  // Of `leased` bytes from `at`, as much as is sent at a time.
+  [[nodiscard]] std::size_t quantum(std::uint64_t leased) const;
+  [[nodiscard]] bool is_hot(std::uint64_t at, std::uint64_t leased,
+                            std::uint64_t& looked_upto) const;
+  [[nodiscard]] net::Attempt send_hot(std::uint64_t at, std::uint64_t leased) const;
+  [[nodiscard]] Task<net::Attempt> send_cold(std::uint64_t at, std::uint64_t leased) const;
   void set_pace() const;
+  void end(Delivery& delivery, bool whole) const;
 
   http::Connection& connection_;
-  const http::RequestHead& head_;
-  const link::Grant& grant_;
   std::shared_ptr<const content::OpenFile> file_;
-  std::array<char, http::kContentDispositionBytesMax> disposition_space_;
-  std::string_view disposition_;
 };
+
+// Head and body. A file that shrinks, a lease that is refused, or a peer that goes away ends the
+// connection; nothing is padded.
+[[nodiscard]] Task<> stream(http::Connection& connection, Delivery& delivery);
 
 }  // namespace tallygate::transfer

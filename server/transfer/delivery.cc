@@ -1,7 +1,6 @@
 #include "server/transfer/delivery.h"
 
 #include <algorithm>
-#include <boost/asio/this_coro.hpp>
 #include <utility>
 
 namespace tallygate::transfer {
@@ -11,12 +10,15 @@ std::uint64_t lease_window(std::uint64_t file_size) noexcept {
   return std::clamp(file_size / 64, kMiB, 16 * kMiB);
 }
 
-Delivery::Delivery(ledger::Ledger& ledger, const ledger::Admission& admission,
+Delivery::Delivery(ledger::Ledger& ledger, ledger::WaitingRoom& room,
+                   const ledger::Admission& admission, std::string_view link_id,
                    ledger::LinkKey parent, std::shared_ptr<const content::OpenFile> file,
                    std::span<const ledger::Span> spans, ledger::TransferEnded about,
                    const Clock& clock)
     : ledger_(ledger),
+      room_(room),
       link_(admission.link),
+      link_id_(link_id),
       parent_(parent),
       file_(std::move(file)),
       clock_(clock),
@@ -48,23 +50,28 @@ bool Delivery::part_sent() const {
   return parts_[current_].sent == parts_[current_].span.bytes();
 }
 
-void Delivery::ask_ahead(const Executor& executor) {
+void Delivery::ask_ahead() {
   const Part& part = parts_[current_];
   if (ahead_ || part.upto == part.span.last) return;
   ahead_upto_ = std::min(part.upto + window_, part.span.last);
-  ahead_ = ledger_.lease(part.flight, ahead_upto_, executor);
+  ahead_ = ledger_.lease(part.flight, ahead_upto_, room_);
+}
+
+std::uint64_t Delivery::leased_now() {
+  ask_ahead();
+  const Part& part = parts_[current_];
+  return part.upto - part.position();
 }
 
 Task<std::uint64_t> Delivery::leased() {
-  const Executor executor = co_await asio::this_coro::executor;
   Part& part = parts_[current_];
-  ask_ahead(executor);
+  ask_ahead();
   if (part.position() == part.upto && ahead_) {
     const auto outcome = co_await ahead_->outcome();
     if (over_ || outcome != ledger::PendingLease::Outcome::granted) co_return 0;
     part.upto = ahead_upto_;
     ahead_.reset();
-    ask_ahead(executor);
+    ask_ahead();
   }
   co_return part.upto - part.position();
 }
@@ -72,6 +79,12 @@ Task<std::uint64_t> Delivery::leased() {
 void Delivery::sent(std::uint64_t bytes) {
   parts_[current_].sent += bytes;
   about_.bytes_sent += bytes;
+}
+
+void Delivery::sent_upto(std::uint64_t stream_offset) {
+  const Part& part = parts_[current_];
+  const std::uint64_t before = part.stream_begin + part.sent;
+  if (stream_offset > before) sent(stream_offset - before);
 }
 
 // -- settling -----------------------------------------------------------------------------------
@@ -84,7 +97,7 @@ std::uint64_t Delivery::Part::arrived(std::uint64_t acknowledged_offset) const {
 void Delivery::close(Part& part, std::uint64_t arrived) {
   const bool completed = arrived == part.span.bytes() && part.begun;
   about_.copies +=
-      ledger_.close(part.flight, arrived - part.settled, part.sent - arrived, completed);
+      ledger_.close(part.flight, arrived - part.settled, part.sent - arrived, completed, &room_);
   part.settled = arrived;
   part.closed = true;
 }
@@ -104,7 +117,7 @@ bool Delivery::settle(std::uint64_t acknowledged_offset) {
     }
     open = true;
     if (arrived == part.settled) continue;
-    about_.copies += ledger_.settle(part.flight, arrived - part.settled);
+    about_.copies += ledger_.settle(part.flight, arrived - part.settled, &room_);
     part.settled = arrived;
   }
   if (open || !all_sent_) return false;
@@ -128,7 +141,7 @@ void Delivery::tell_history() {
   for (const Part& part : parts_) about_.bytes_acked += part.settled;
   about_.outcome = complete ? ledger::Outcome::complete : ledger::Outcome::partial;
   about_.ended_at = clock_.unix_now();
-  ledger_.ended(link_, std::move(about_));
+  ledger_.ended(link_id_.view(), std::move(about_), &room_);
 }
 
 }  // namespace tallygate::transfer

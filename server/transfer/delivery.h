@@ -3,12 +3,15 @@
 // Belongs to a connection and lives from the admission until the peer's TCP has acknowledged every
 // byte, or the connection ends; whichever way it ends, the ledger is told. Worker's thread only.
 #pragma once
+#include <boost/container/small_vector.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
-#include <vector>
+#include <string_view>
 
+#include "core/base/recycled.h"
+#include "core/link/link_id.h"
 #include "server/content/open_files.h"
 #include "server/ledger/ledger.h"
 
@@ -18,11 +21,13 @@ namespace tallygate::transfer {
 // that much of it in doubt.
 [[nodiscard]] std::uint64_t lease_window(std::uint64_t file_size) noexcept;
 
-class Delivery {
+class Delivery final : public Recycled<Delivery> {
  public:
   // `admission` is what the ledger gave for `spans`. `about` has all that is known at the start.
-  // `parent`: the key of the folder's row, for a folder link; else the link's own.
-  Delivery(ledger::Ledger& ledger, const ledger::Admission& admission, ledger::LinkKey parent,
+  // `parent`: the key of the folder's row, for a folder link; else the link's own. `room` is the
+  // worker's.
+  Delivery(ledger::Ledger& ledger, ledger::WaitingRoom& room, const ledger::Admission& admission,
+           std::string_view link_id, ledger::LinkKey parent,
            std::shared_ptr<const content::OpenFile> file, std::span<const ledger::Span> spans,
            ledger::TransferEnded about, const Clock& clock);
   ~Delivery();  // as `end` with nothing more acknowledged
@@ -30,6 +35,9 @@ class Delivery {
   Delivery& operator=(const Delivery&) = delete;
 
   [[nodiscard]] const content::OpenFile& file() const { return *file_; }
+  [[nodiscard]] const std::shared_ptr<const content::OpenFile>& shared_file() const {
+    return file_;
+  }
   [[nodiscard]] bool concerns(const ledger::LinkKey& link) const {
     return link == link_ || link == parent_;
   }
@@ -37,6 +45,8 @@ class Delivery {
   // -- sending, part by part
   // The bytes of part `index` begin at this offset of the connection's stream.
   void begin_part(std::size_t index, std::uint64_t stream_offset);
+  // How many bytes of the current part may leave now; 0: none before leased() says so.
+  [[nodiscard]] std::uint64_t leased_now();
   // Waits until more of the current part is leased, and returns how many bytes of it may leave now;
   // 0: no lease was granted, the transfer ends.
   [[nodiscard]] Task<std::uint64_t> leased();
@@ -45,6 +55,8 @@ class Delivery {
     return parts_[current_].position() == parts_[current_].upto;
   }
   void sent(std::uint64_t bytes);
+  // All of the current part that stands before this offset of the stream has been sent.
+  void sent_upto(std::uint64_t stream_offset);
   // Position in the file of the next byte to be sent.
   [[nodiscard]] std::uint64_t position() const { return parts_[current_].position(); }
   [[nodiscard]] bool part_sent() const;
@@ -71,17 +83,19 @@ class Delivery {
     [[nodiscard]] std::uint64_t position() const { return span.first + sent; }
     [[nodiscard]] std::uint64_t arrived(std::uint64_t acknowledged_offset) const;
   };
-  void ask_ahead(const Executor& executor);
+  void ask_ahead();
   void close(Part& part, std::uint64_t arrived);
   void tell_history();
 
   ledger::Ledger& ledger_;
+  ledger::WaitingRoom& room_;
   const ledger::LinkKey link_;
+  const link::LinkId link_id_;
   const ledger::LinkKey parent_;
   std::shared_ptr<const content::OpenFile> file_;
   const Clock& clock_;
   ledger::TransferEnded about_;
-  std::vector<Part> parts_;
+  boost::container::small_vector<Part, 1> parts_;
   std::size_t current_ = 0;
   std::uint64_t window_;
   std::optional<ledger::PendingLease> ahead_;  // asked for while the current window is being sent

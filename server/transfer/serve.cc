@@ -14,6 +14,7 @@ namespace tallygate::transfer {
 namespace {
 
 using http::Problem;
+using http::Refused;
 
 // Which answer each refusal is, once. Which part of a link was wrong is for the log alone.
 Problem problem_of(link::Refusal refusal) {
@@ -44,116 +45,204 @@ Problem problem_of(ledger::Refusal refusal) {
 
 // A path that cannot be opened is missing, unless it is we who lack something. The reason is for
 // the operator: a customer is not told why a file is missing.
-struct OpenFailure {
-  Problem problem;
-  std::string_view reason;
-};
-OpenFailure failure_of(const error_code& ec) {
+Refused failure_of(const error_code& ec) {
   using namespace boost::system::errc;
   if (ec == too_many_files_open || ec == too_many_files_open_in_system) {
-    return {Problem::temporarily_unavailable, "no descriptor left"};
+    return {Problem::temporarily_unavailable, "no descriptor left", {}};
   }
-  if (ec == not_enough_memory) return {Problem::temporarily_unavailable, "no memory left"};
-  if (ec == io_error) return {Problem::temporarily_unavailable, "the disk fails"};
-  if (ec == permission_denied) return {Problem::file_missing, "the file may not be read"};
+  if (ec == not_enough_memory) return {Problem::temporarily_unavailable, "no memory left", {}};
+  if (ec == timed_out || ec == resource_unavailable_try_again) {
+    return {Problem::temporarily_unavailable, "the disk does not answer", {}};
+  }
+  if (ec == io_error) return {Problem::temporarily_unavailable, "the disk fails", {}};
+  if (ec == permission_denied) return {Problem::file_missing, "the file may not be read", {}};
   if (ec == too_many_symbolic_link_levels || ec == cross_device_link) {
-    return {Problem::file_missing, "a symbolic link, or out of the root"};
+    return {Problem::file_missing, "a symbolic link, or out of the root", {}};
   }
-  return {Problem::file_missing, "no such file"};
+  return {Problem::file_missing, "no such file", {}};
 }
 
-Task<> answer_options(http::Connection& connection, const http::RequestHead& head) {
-  std::array<char, http::kResponseHeadBytesMax> space;
-  const auto answer = http::write_options(space, connection.common(head),
-                                          head.count("Access-Control-Request-Method") != 0);
+Task<> answer_options(http::Connection& connection) {
+  const bool is_preflight = connection.request().head.count("Access-Control-Request-Method") != 0;
+  const auto answer =
+      http::write_options(connection.worker().scratch().answer, connection.common(), is_preflight);
   connection.record().status = http::code(http::Status::no_content);
-  static_cast<void>(co_await connection.send(answer, false));
+  static_cast<void>(co_await connection.send(std::string(answer), false));
+}
+
+// -- the stages: each returns why the request goes no further, if it does not --------------------
+
+using Objection = std::optional<Refused>;
+
+// What the ledger knows of the link.
+void look(http::Connection& connection) {
+  http::Request& request = connection.request();
+  request.look = connection.services().ledger.look(request.grant.link_id.view(),
+                                                   request.grant.parent_id.view());
+}
+
+// Is the link genuine, and for this client?
+Objection verify(http::Connection& connection) {
+  const net::Services& services = connection.services();
+  http::Request& request = connection.request();
+  const auto grant =
+      link::authenticate(request.checked.target, services.keyring, connection.peer(),
+                         services.clock.unix_now(), connection.worker().scratch().link);
+  if (!grant) return Refused{problem_of(grant.error()), link::to_string(grant.error()), {}};
+  request.keep(*grant);
+  connection.note_grant();
+  look(connection);
+  return std::nullopt;
+}
+
+// After a look-up the ledger knows more.
+Objection hear(http::Connection& connection, bool answered) {
+  const auto authority = connection.services().settings.links.authority;
+  if (!answered && authority == config::Authority::shop) {
+    return Refused{Problem::temporarily_unavailable, "shop unavailable", {}};
+  }
+  look(connection);
+  return std::nullopt;
+}
+
+// Does the shop let it be used?
+Objection check_state(http::Connection& connection) {
+  const auto reason = find_objection(connection.services(), connection.request().look);
+  return reason.empty() ? Objection() : Refused{Problem::link_revoked, reason, {}};
+}
+
+// And is it in time?
+Objection check_word(http::Connection& connection) {
+  if (auto objection = check_state(connection)) return objection;
+  const net::Services& services = connection.services();
+  const http::Request& request = connection.request();
+  const ledger::Look& look = request.look;
+  const link::ResumeGrace grace{services.settings.links.resume_grace / std::chrono::seconds(1),
+                                look.unfinished_copy};
+  const auto late = link::check_times(request.grant, {look.word.not_before, look.word.expires_at},
+                                      grace, services.clock.unix_now());
+  if (late) return Refused{problem_of(*late), link::to_string(*late), {}};
+  return std::nullopt;
+}
+
+// Which bytes? True in `not_modified`: none, the client has them.
+Objection select(http::Connection& connection, const content::OpenFile& file, bool& not_modified) {
+  http::Request& request = connection.request();
+  const http::Method method = request.checked.method;
+  const std::int64_t now = connection.services().clock.unix_now();
+  const http::Validators validators{file.etag.view(), file.last_modified};
+  const auto precondition = http::evaluate_preconditions(request.head, method, validators, now);
+  if (precondition == http::Precondition::failed) {
+    return Refused{Problem::precondition_failed, "precondition", {}};
+  }
+  not_modified = precondition == http::Precondition::not_modified;
+  request.selection = http::select_bytes(
+      http::applicable_range(request.head, method, validators, now), file.version.size);
+  if (!not_modified && request.selection.kind() == http::Selection::Kind::unsatisfiable) {
+    return Refused{Problem::range_not_satisfiable, "range", file.version.size};
+  }
+  return std::nullopt;
+}
+
+// HEAD: would these bytes be delivered?
+Objection check_head(http::Connection& connection, const Wanted& wanted) {
+  const auto refusal = peek(connection.services(), wanted);
+  if (refusal) return Refused{problem_of(*refusal), to_string(*refusal), {}};
+  return std::nullopt;
+}
+
+// Whether these bytes may be delivered cannot be told at once.
+bool must_wait(const ledger::PendingAdmission& pending) {
+  const auto& admission = pending.settled();
+  return !pending.is_settled() || (!admission && admission.error() == ledger::Refusal::busy);
 }
 
 }  // namespace
 
-Task<> serve(http::Connection& connection, const http::RequestHead& head,
-             const http::CheckedRequest& request) {
-  const net::Services& services = connection.services();
-  const auto refuse = [&](Problem problem, std::string_view reason) {
-    return connection.refuse(head, request, problem, reason);
-  };
-  if (request.method == http::Method::options) {
-    co_await answer_options(connection, head);
-    co_return;
+// Where a stage has its answer at once, as it nearly always has, nothing is awaited. What the
+// stages find stands in the request, so that this frame is small enough to be used again (1,020
+// bytes).
+Task<Delivery*> serve(http::Connection& connection) {
+  net::Worker& worker = connection.worker();
+  http::Request& request = connection.request();
+  if (request.checked.method == http::Method::options) {
+    co_await answer_options(connection);
+    co_return nullptr;
   }
 
   // verify: is the link genuine, and for this client?
-  const auto grant = link::authenticate(request.target, services.keyring, connection.peer(),
-                                        services.clock.unix_now(), connection.scratch());
-  if (!grant) {
-    co_await refuse(problem_of(grant.error()), link::to_string(grant.error()));
-    co_return;
-  }
-  connection.note(*grant);
+  Objection objection = verify(connection);
 
   // the shop's word: revoked, refunded? limit or expiry changed? in time?
-  const auto word = co_await hear_shop(services, *grant);
-  if (!word) {
-    co_await refuse(word.error().problem, word.error().reason);
-    co_return;
+  if (!objection && must_look_up(connection.services(), request.grant, request.look)) {
+    objection = hear(connection, co_await look_up(connection.services(), request.grant));
   }
-  const std::int64_t now = services.clock.unix_now();
-  const auto late = link::check_times(
-      *grant, {word->word.not_before, word->word.expires_at},
-      {services.settings.links.resume_grace / std::chrono::seconds(1), word->unfinished_copy}, now);
-  if (late) {
-    co_await refuse(problem_of(*late), link::to_string(*late));
-    co_return;
-  }
+  if (!objection) objection = check_word(connection);
 
   // open: which file, which version?
-  const auto file = connection.worker().files().open(grant->path);
-  if (!file) {
-    const OpenFailure failure = failure_of(file.error());
-    co_await refuse(failure.problem, failure.reason);
-    co_return;
+  std::shared_ptr<const content::OpenFile> file;
+  if (!objection) {
+    auto opened = worker.files().try_open(request.grant.path);
+    if (!opened) opened = co_await worker.files().open_slowly(request.grant.path);
+    if (*opened) {
+      file = std::move(**opened);
+    } else {
+      objection = failure_of(opened->error());
+    }
   }
 
   // select: precondition, range
-  const http::Validators validators{(*file)->etag.view(), (*file)->last_modified};
-  const auto precondition = http::evaluate_preconditions(head, request.method, validators, now);
-  if (precondition == http::Precondition::failed) {
-    co_await refuse(Problem::precondition_failed, "precondition");
-    co_return;
-  }
-  const Answer answer(connection, head, *grant, *file);
-  if (precondition == http::Precondition::not_modified) {
+  bool not_modified = false;
+  if (!objection) objection = select(connection, *file, not_modified);
+  const Answer answer(connection, file);
+  if (!objection && not_modified) {
     co_await answer.send_not_modified();
-    co_return;
-  }
-  const auto selection = http::select_bytes(
-      http::applicable_range(head, request.method, validators, now), (*file)->version.size);
-  if (selection.kind() == http::Selection::Kind::unsatisfiable) {
-    co_await connection.refuse(head, request, Problem::range_not_satisfiable, "range",
-                               (*file)->version.size);
-    co_return;
+    co_return nullptr;
   }
 
   // admit: may these bytes be delivered?
-  const Wanted wanted{*grant, word->word, **file, selection};
-  if (request.method == http::Method::head) {
-    if (const auto refusal = peek(services, wanted)) {
-      co_await refuse(problem_of(*refusal), to_string(*refusal));
-      co_return;
+  if (!objection && request.checked.method == http::Method::head) {
+    objection =
+        check_head(connection, {request.grant, request.look.word, *file, request.selection});
+    if (!objection) {
+      co_await answer.send_head_only();
+      co_return nullptr;
     }
-    co_await answer.send_head_only(selection);
-    co_return;
   }
-  const auto admission = co_await admit(connection.worker(), wanted);
-  if (!admission) {
-    co_await refuse(problem_of(admission.error()), to_string(admission.error()));
-    co_return;
+  Delivery* delivery = nullptr;
+  if (!objection) {
+    const Wanted wanted{request.grant, request.look.word, *file, request.selection};
+    auto pending = ask(worker, wanted);
+    auto admission = pending.settled();
+    const bool waits = must_wait(pending);
+    if (waits) admission = co_await admit(worker, wanted, std::move(pending));
+    if (!admission) {
+      objection = Refused{problem_of(admission.error()), to_string(admission.error()), {}};
+    } else {
+      // Before anything is waited for again, so that whoever revokes the link finds it.
+      delivery = &connection.deliver(begin_delivery(connection, wanted, *admission, file));
+      if (waits) {
+        look(connection);  // it may have been revoked meanwhile; in time it was when it came
+        objection = check_state(connection);
+        if (objection) delivery->end(0);
+      } else if (!worker.is_first_in_turn()) {
+        // The first of a turn is answered at once. Those that came with it are all heard, and then
+        // answered in a row: clients that are awake need not be woken for each answer, and code is
+        // found in the cache.
+        co_await asio::post(worker.executor(), asio::use_awaitable_t<Executor>{});
+      }
+    }
+  }
+  if (objection) {
+    co_await connection.refuse(*objection);
+    co_return nullptr;
   }
 
   // stream: pace; who waits for whom. Settling goes on after this, by the connection.
-  auto delivery = begin_delivery(connection, head, wanted, *admission, *file);
-  co_await answer.stream(selection, connection.deliver(std::move(delivery)));
+  const auto rest = answer.try_small(*delivery);
+  if (!rest) co_return delivery;
+  if (!rest->empty()) co_await answer.finish_small(std::string(*rest), *delivery);
+  co_return nullptr;
 }
 
 }  // namespace tallygate::transfer

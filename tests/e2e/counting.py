@@ -62,9 +62,7 @@ class CountingTestCase(TestCase):
             head.body = client.read(head.length)
             return head.problem
         client.discard(after)
-        # What was read is acknowledged within 200 ms (Linux's longest delay); a reset sooner than
-        # that would leave a hole where the client has its bytes and the server no word of them.
-        time.sleep(0.3)
+        let_it_acknowledge()
         client.reset()
         return "ok"
 
@@ -73,6 +71,15 @@ class CountingTestCase(TestCase):
         stat = os.stat(self.server.root / path.lstrip("/"))
         free = self.server.sign(path)
         eventually(lambda: self.server.get(free, method="HEAD").length, stat.st_size)
+
+
+def let_it_acknowledge():
+    """Between a client's last read and its reset (also a close with something unread is one).
+
+    What was read is acknowledged within 200 ms (Linux's longest delay); a reset sooner than that
+    would leave a hole where the client has its bytes and the server no word of them.
+    """
+    time.sleep(0.3)
 
 
 def byte_range(first, last):

@@ -2,7 +2,7 @@
 
 import unittest
 
-from counting import CountingTestCase, read_until_cut
+from counting import CountingTestCase, let_it_acknowledge, read_until_cut
 from support import KIB, MIB, eventually, some_bytes
 
 SIZE = 24 * MIB
@@ -93,6 +93,7 @@ class EndingTest(CountingTestCase):
                 client.request(url, {"Range": f"bytes={len(received)}-"})
                 self.assertEqual(client.read_head().status, 206)
                 received += client.read(step)
+                let_it_acknowledge()
                 client.reset()
         self.expect_resumable(link, url, received)
 

@@ -19,8 +19,8 @@ class LedgerCheck(CommandTest):
             server.expect_link(f"x{n}", used=1)
 
     def journal(self, server):
-        """The file that counts: the last generation."""
-        return max((server.folder / "ledger").glob("ledger-*.tgl"))
+        """The first segment, which a server that was started once has written to."""
+        return min((server.folder / "ledger").glob("journal-*.tgj"))
 
     def expect_damage(self, server, *said):
         """Neither the check nor the server accepts the file; both name it and say this."""
@@ -41,7 +41,8 @@ class LedgerCheck(CommandTest):
             found = self.check(server)
             self.assertEqual((found["links"], found["copies"], found["in_flight"]), (4, 3, 1))
         self.assertRegex(server.command("ledger", "check", "--dir", server.folder / "ledger").stdout,
-                         r"ledger-0000000000000001\.tgl: good: 4 links, 3 copies")
+                         r"ledger: good: 4 links, 3 copies, \d+ records in the journal of \d+ bytes "
+                         r"since the beginning")
 
     def test_names_the_file_and_the_byte_of_damage(self):
         server = self.start_server()
@@ -49,10 +50,11 @@ class LedgerCheck(CommandTest):
         server.stop()
         journal = self.journal(server)
         content = bytearray(journal.read_bytes())
-        second = 2 * 4 * KIB  # behind the head and the snapshot: the first batch of the journal
-        content[second + 100] ^= 1
+        first = 4 * KIB  # behind the head
+        content[first + 100] ^= 1
         journal.write_bytes(content)
-        self.expect_damage(server, f"at byte {second}", "damaged")
+        self.expect_damage(server, f"at byte {first}", "batch 1 was acknowledged and is damaged",
+                           "records 1 to ")
         self.assertEqual(journal.read_bytes(), content)  # the evidence stays as it was
 
     def test_a_last_write_that_is_cut_short_is_no_damage(self):
@@ -60,7 +62,8 @@ class LedgerCheck(CommandTest):
         self.use(server, 2)
         server.kill()
         journal = self.journal(server)
-        journal.write_bytes(journal.read_bytes()[:-4000])
+        content = journal.read_bytes().rstrip(b"\0")  # allocated in advance
+        journal.write_bytes(content[:-20])
         found = self.check(server)
         self.assertEqual(found["links"], 2)
         self.assertGreater(found["torn_bytes"], 0)
@@ -76,13 +79,49 @@ class LedgerCheck(CommandTest):
         for offset, value, said in [
                 (0, b"SQLite format 3\0", "is not a ledger file of tallygate"),
                 (16, (99).to_bytes(4, "little"), "format version 99"),
-                (32, b"\xff", "damaged head"),
+                (40, b"\xff", "damaged head"),
         ]:
             with self.subTest(said=said):
                 journal.write_bytes(good[:offset] + value + good[offset + len(value):])
                 self.expect_damage(server, said)
         journal.write_bytes(good[:100])
         self.expect_damage(server, "shorter than its head")
+
+    def export(self, server):
+        return {link["id"]: link for link in map(json.loads, server.command(
+            "ledger", "export", "--dir", server.folder / "ledger").stdout.splitlines())}
+
+    def test_export_prints_every_link_also_beside_a_running_server(self):
+        server = self.start_server()
+        self.use(server, 3)
+        links = self.export(server)
+        self.assertEqual(sorted(links), ["x0", "x1", "x2"])
+        self.assertEqual(
+            {key: links["x1"][key] for key in
+             ["path", "limit", "copies", "traffic_bytes", "state", "blocked", "in_flight"]},
+            {"path": "/a", "limit": 3, "copies": 1, "traffic_bytes": 4 * KIB, "state": "active",
+             "blocked": None, "in_flight": 0})
+
+    def test_compact_leaves_one_snapshot_that_says_the_same(self):
+        server = self.start_server()
+        self.use(server, 3)
+        directory = server.folder / "ledger"
+        self.assertIn("in use", self.expect_one_line(server, FAILED, "ledger", "compact", "--dir",
+                                                     directory))
+        server.stop()
+        before = self.export(server)
+        self.assertIn("3 links in snapshot-",
+                      server.command("ledger", "compact", "--dir", directory).stdout)
+        self.assertEqual(len(list(directory.glob("snapshot-*.tgs"))), 1)
+        self.assertEqual(len(list(directory.glob("journal-*.tgj"))), 1)  # an empty one
+        self.assertEqual(self.export(server), before)
+        self.assertIn("nothing to do",
+                      server.command("ledger", "compact", "--dir", directory).stdout)
+        server.start()
+        shown = server.links_show("x1")
+        self.assertEqual((shown["used"], shown["path"]), (1, "/a"))
+        self.assertEqual(server.get(server.sign("/a", id="x1", limit=3)).status, 200)
+        server.expect_link("x1", used=2)
 
     def test_an_absent_directory_fails_and_an_empty_one_is_good(self):
         server = self.prepare_server()

@@ -41,6 +41,13 @@ class Serve(CommandTest):
         self.assertFalse((second.folder / "admin.sock").exists())
         self.assertIsNone(first.links_show("x"))  # and goes on answering
 
+    def test_a_ledger_that_cannot_be_made_is_one_line(self):
+        server = self.prepare_server()
+        (server.folder / "ledger").write_text("precious")
+        said = self.expect_one_line(server, FAILED, "serve", "--config", server.config)
+        self.assertRegex(said, f"ledger.dir .*{server.folder}/ledger.*Not a directory")
+        self.assertEqual((server.folder / "ledger").read_text(), "precious")
+
     def test_a_port_in_use_is_one_line_and_leaves_nothing_behind(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -89,6 +96,9 @@ class Serve(CommandTest):
         self.assertEqual(health["ledger"], {"links": 1})
         self.assertEqual(health["version"], server.command("--version").stdout.strip())
         self.assertNotIn("shop", health)
+        self.assertGreaterEqual(health["loop_stall"]["longest_ms"], 0)  # rounded
+        eventually(lambda: any(ask_admin(server, "GET", "/healthz")[1]["loop_stall"]
+                               ["up_to_ms"].values()))  # with its first tick
         self.assertEqual(ask_admin(server, "GET", "/nowhere")[0], 404)
         self.assertEqual(ask_admin(server, "DELETE", "/v1/links/x")[0], 405)
         self.assertEqual(ask_admin(server, "POST", "/v1/links/x", "{")[0], 400)

@@ -25,6 +25,7 @@ OUT_OF_BOUNDS = {
     "server.header_timeout": "99ms",
     "server.idle_timeout": "61m",
     "server.send_timeout": "0s",
+    "server.min_rate": 1_000_001,
     "server.drain_timeout": "2h",
     "server.contact_url": "shop.example",
     "admin.socket": "/" + "a" * 107,
@@ -33,6 +34,7 @@ OUT_OF_BOUNDS = {
     "tls.listen": ["0.0.0.0"],
     "tls.certificate": "relative.pem",
     "tls.key": "relative.pem",
+    "tls.site": [{"certificate": "/absolute.pem", "key": "relative.pem"}],
     "content.root": "relative",
     "content.disposition": "sideways",
     "content.cors_origins": ["https://shop.example/path"],
@@ -179,6 +181,21 @@ class Settings(CommandTest):
             self.assertIn(f"{server.keyring}:{line}: ", said)
         server.write_keyring("")
         self.expect_mistakes(server, f"{server.keyring}")
+
+    def test_certificates_that_cannot_be_read(self):
+        server = self.prepare_server()
+        here = server.folder
+        server.configure({"tls": {"certificate": f"{here}/a.pem", "key": f"{here}/a.key",
+                                  "site": [{"certificate": f"{here}/b.pem", "key": f"{here}/b.key"}]}})
+        (here / "b.pem").write_text("no certificate")
+        (here / "b.key").write_text("no key")
+        (here / "b.key").chmod(0o604)
+        self.expect_mistakes(server, f"{here}/a.pem: cannot be read: No such file",
+                             f"{here}/a.key: cannot be read: No such file",
+                             f"{here}/b.pem: has no certificate in PEM",
+                             f"{here}/b.key: others can read it .mode 0604.: chmod o-rwx")
+        # A shop's machine signs without them.
+        server.command("sign", "--config", server.config, "/a", "--expires", "1h")
 
     def test_secrets_and_counts_below_the_root_are_refused(self):
         for table, name, value in [("ledger", "dir", "ledger"), ("links", "keyring", "keyring.toml"),

@@ -32,7 +32,7 @@ import urllib.parse
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TALLYGATE") or str(PROJECT / "build/dev/server/tallygate")
 PATIENCE = 60.0  # seconds; sanitizer builds on a busy machine are slow
-KIB, MIB = 1 << 10, 1 << 20
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 SANITIZER_REPORT = re.compile(
     r"(Address|Leak|Memory|Thread)Sanitizer|runtime error:|Assertion .* failed"
     r"|ended by an exception"
@@ -73,6 +73,14 @@ def new_link_id():
 def base64url(text):
     data = text if isinstance(text, bytes) else text.encode()
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def toml(value):
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {toml(each)}" for name, each in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value)  # JSON's spelling of texts, numbers and booleans is TOML's as well
 
 
 def encode_path(path):
@@ -133,6 +141,8 @@ class Server:
     As a context manager it starts, and at the end stops in order and must exit with 0.
     """
 
+    launcher = ()  # a command that becomes the server, which is appended to it
+
     def __init__(self, settings=None, keys=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tallygate-e2e-"))
         self.root = self.folder / "files"
@@ -187,8 +197,7 @@ class Server:
         lines = []
         for table, values in self.settings.items():
             lines.append(f"[{table}]")
-            # JSON's spelling of texts, numbers, booleans and lists of them is TOML's as well.
-            lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()
+            lines += [f"{name} = {toml(value)}" for name, value in values.items()
                       if value is not None]
         self.config.write_text("\n".join(lines) + "\n")
 
@@ -216,8 +225,8 @@ class Server:
         begin = log.tell()
         with log:
             self.process = subprocess.Popen(
-                [BINARY, "serve", "--config", str(self.config)], stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=log)
+                [*self.launcher, BINARY, "serve", "--config", str(self.config)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
         ready = re.compile(r"^tallygate: serving on 127\.0\.0\.1:(\d+)$", re.MULTILINE)
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -307,6 +316,11 @@ class Server:
         done = self.links("show", link_id, "--json", check=False)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
+    def exported_links(self):
+        """What the ledger's files say, also beside the running server: links by their ids."""
+        lines = self.command("ledger", "export", "--dir", self.settings["ledger"]["dir"]).stdout
+        return {link["id"]: link for link in map(json.loads, lines.splitlines())}
+
     def expect_link(self, link_id, **expected):
         """Waits until nothing of the link is in flight and it has these values; returns it.
 
@@ -338,9 +352,10 @@ class TestCase(unittest.TestCase):
     """A test with servers that are stopped in order, and looked at, when it ends."""
 
     maxDiff = None
+    server_class = Server
 
     def start_server(self, settings=None, keys=None):
-        server = Server(settings, keys)
+        server = self.server_class(settings, keys)
         self.addCleanup(self._end, server)
         return server.start()
 
@@ -359,12 +374,13 @@ class SharedServerTestCase(unittest.TestCase):
     """Tests that leave nothing behind, on one server: `self.server`."""
 
     maxDiff = None
+    server_class = Server
     settings = {}
     keys = None
 
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(cls.settings, cls.keys)
+        cls.server = cls.server_class(cls.settings, cls.keys)
         cls.addClassCleanup(cls.server.remove)
         cls.server.start()
         cls.addClassCleanup(cls._stop)
@@ -439,7 +455,11 @@ class Client:
         self.socket.settimeout(PATIENCE)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.connect((address, port))
+        try:
+            self.socket.connect((address, port))
+        except OSError:
+            self.socket.close()
+            raise
         self.received = bytearray()
 
     def __enter__(self):

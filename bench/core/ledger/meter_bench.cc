@@ -13,7 +13,7 @@
 namespace tallygate::ledger {
 namespace {
 
-constexpr VersionKey kVersion{1, 2};
+constexpr VersionKey kVersion{1};
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kSize = 640'000'000;
 constexpr std::uint32_t kManyCopies = 1'000'000'000;

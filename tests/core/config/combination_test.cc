@@ -72,5 +72,22 @@ TEST(Combination, KeepsLedgerShopAndLogOutOfTheRootToo) {
   EXPECT_THAT(clashing(settings), testing::ElementsAre("ledger.dir", "shop.url", "log.access"));
 }
 
+TEST(Combination, KeepsTheKeysOfCertificatesOutOfTheRoot) {
+  auto settings = good();
+  settings.tls.certificate = "/srv/downloads/fullchain.pem";  // no secret
+  settings.tls.key = "/srv/downloads/key.pem";
+  settings.tls.sites = {{"/etc/a.pem", "/etc/a.key"}, {"/etc/b.pem", "/srv/downloads/b.key"}};
+  EXPECT_THAT(clashing(settings), testing::ElementsAre("tls.key", "tls.site"));
+}
+
+TEST(Combination, ServesHttpOrHttpsOnAnAddress) {
+  auto settings = good();
+  settings.server.listen = {{"0.0.0.0", 443}, {"0.0.0.0", 0}};
+  settings.tls.listen = {{"127.0.0.1", 443}, {"0.0.0.0", 0}, {"0.0.0.0", 443}};
+  EXPECT_THAT(clashing(settings), testing::IsEmpty()) << "without [tls] there is none";
+  settings.tls.certificate = "/etc/fullchain.pem";
+  EXPECT_THAT(clashing(settings), testing::ElementsAre("tls.listen"));
+}
+
 }  // namespace
 }  // namespace tallygate::config

@@ -122,6 +122,23 @@ struct BoundCases {
             {"\"127.0.0.1:80\"", "must be a list of texts in brackets, not the text"}};
   }
 
+  std::vector<Case> operator()(const SiteList&) const {
+    const std::string one = R"({ certificate = "/c", key = "/k" })";
+    return {{"[]", ""},
+            {"[" + one + "]", ""},
+            {repeated(one, kListMax), ""},
+            {repeated(one, kListMax + 1), "has 65 entries: 64 at most"},
+            {R"([{ key = "/k" }])", "certificate is missing"},
+            {R"([{ certificate = "/c" }])", "key is missing"},
+            {R"([{ certificate = "/c", key = "k" }])", "key \"k\" is not an absolute path"},
+            {R"([{ certificate = 7, key = "/k" }])", "certificate must be a text in quotation"},
+            {R"([{ certificate = "/c", kex = "/k" }])", "no such setting: \"kex\"; there are"},
+            {R"([{ certificate = "/c", key = { a = 1 } }])", "not a table"},
+            {"[7]", "must list tables, not the number 7"},
+            {one, "must be tables, each below a [[tls.site]], not a table"},
+            {"7", "must be tables, each below a [[tls.site]], not the number 7"}};
+  }
+
   static std::string repeated(const std::string& item, std::size_t times) {
     std::string out = "[";
     for (std::size_t i = 0; i < times; ++i) out += item + ", ";

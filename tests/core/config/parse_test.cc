@@ -128,6 +128,42 @@ TEST(ParseSettings, WantsAUrlOfAShop) {
                           StartsWith("t.toml:7: shop.url: must be a text")));
 }
 
+TEST(ParseSettings, ReadsTheSitesOfTls) {
+  const auto parsed = parse_settings(std::string(kMinimal) + R"([tls]
+certificate = "/etc/fullchain.pem"
+key = "/etc/key.pem"
+[[tls.site]]
+certificate = "/etc/a.pem"
+key = "/etc/a.key"
+[[tls.site]]
+key = "/etc/b.key"
+certificate = "/etc/b.pem"
+)",
+                                     "t.toml");
+  ASSERT_THAT(parsed.mistakes, IsEmpty()) << parsed.mistakes[0].text();
+  EXPECT_TRUE(parsed.settings.tls.is_on());
+  EXPECT_THAT(parsed.settings.tls.sites, ElementsAre(TlsSite{"/etc/a.pem", "/etc/a.key"},
+                                                     TlsSite{"/etc/b.pem", "/etc/b.key"}));
+  EXPECT_FALSE(parse_settings(kMinimal, "t.toml").settings.tls.is_on());
+}
+
+TEST(ParseSettings, NamesTheLineOfAMistakeInASite) {
+  EXPECT_THAT(mistakes(std::string(kMinimal) + "[tls]\n"                 // 5
+                                               "key = \"/k\"\n"          // 6
+                                               "[[tls.site]]\n"          // 7
+                                               "certificate = \"c\"\n"   // 8
+                                               "key = \"/k\"\n"          // 9
+                                               "[[tls.site]]\n"          // 10
+                                               "certificate = \"/c\"\n"  // 11
+                                               "[[tls.site]]\n"          // 12
+                                               "certificat = \"/c\"\n"   // 13
+                                               "key = \"/k\"\n"),        // 14
+              ElementsAre(StartsWith("t.toml:5: tls.certificate: is missing"),
+                          StartsWith("t.toml:8: tls.site: certificate \"c\" is not an absolute"),
+                          StartsWith("t.toml:10: tls.site: key is missing"),
+                          StartsWith("t.toml:13: tls.site: no such setting: \"certificat\"")));
+}
+
 TEST(ParseSettings, ReadsBothKindsOfLineEndsAndAByteOrderMark) {
   EXPECT_THAT(mistakes("[content]\r\nroot = \"/s\"\r\n[links]\r\nkeyring = \"/k\"\r\n"), IsEmpty());
   EXPECT_THAT(mistakes(std::string("\xEF\xBB\xBF") + kMinimal), IsEmpty());

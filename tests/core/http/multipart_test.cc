@@ -20,7 +20,7 @@ std::string body_of(const Multipart& multipart, std::string_view file) {
   for (std::size_t i = 0; i < multipart.spans().size(); ++i) {
     const auto span = multipart.spans()[i];
     body += multipart.part_head(i, buffer);
-    body += file.substr(span.first, span.size());
+    body += file.substr(span.first, span.bytes());
   }
   body += multipart.closing(buffer);
   return body;

@@ -256,7 +256,7 @@ NaiveSelection select_naively(const std::vector<InclusiveSpec>& specs, std::uint
       run.last = at + 1;
       position = std::min(position, named[at]);
     }
-    bytes += run.size();
+    bytes += run.bytes();
     by_position[position] = run;
   }
   if (by_position.empty()) return {Kind::unsatisfiable, {}};
@@ -326,7 +326,7 @@ TEST(Range, NoTextBreaksTheInvariants) {
     for (const auto& span : selection.spans()) {
       ASSERT_LT(span.first, span.last) << range;
       ASSERT_LE(span.last, file_size) << range;
-      bytes += span.size();
+      bytes += span.bytes();
     }
     ASSERT_LE(bytes, file_size) << range;
     ASSERT_EQ(bytes, selection.file_bytes());

@@ -35,10 +35,12 @@ inline Knowledge knowledge(const Account& account) {
   return k;
 }
 
+inline constexpr std::string_view kHistoryLink = "i1001-7";
+
 // Replays records one by one, as recovery does.
 class Replayed {
  public:
-  explicit Replayed(std::uint32_t waste_permille) : account(waste_permille) {}
+  explicit Replayed(std::uint32_t waste_permille) : account(waste_permille, kHistoryLink) {}
 
   // False: refused.
   bool take(std::string_view& bytes) {
@@ -64,21 +66,22 @@ class AccountHistory {
   struct Options {
     bool limit_falls = true;  // also: becomes none, and some again
     std::uint32_t waste_permille = 2000;
+    bool rests = false;  // becomes an image whenever nothing is in flight, and an account again
   };
   struct Step {
     const char* what;
     std::uint64_t records = 0;  // up to and with this step
     Knowledge knowledge;
-    std::string snapshot;  // where no transfer is in flight
+    std::string image;  // empty where a transfer is in flight that is not in the journal
   };
 
-  AccountHistory(std::uint64_t seed, const Options& options)
-      : live(options.waste_permille), options_(options), random_(seed) {
-    Entries entries;
-    live.introduce("i1001-7", pick(2) ? "" : "i1001", entries);
-    keep("introduce", std::move(entries));
+  AccountHistory(std::uint64_t seed_of_it, const Options& options)
+      : seed(seed_of_it), options_(options), random_(seed), parent_id_(pick(2) ? "" : "i1001") {
+    live_.emplace(options.waste_permille, kHistoryLink);
     word_.max_copies = first_limit();
   }
+
+  [[nodiscard]] const Account& live() const { return *live_; }
 
   void run(int count) {
     for (int i = 0; i < count; ++i) step();
@@ -88,17 +91,20 @@ class AccountHistory {
     while (!flights_.empty()) close(flights_.begin()->first);
   }
 
-  Account live;
+  const std::uint64_t seed;
   std::string bytes;  // of all records
   std::uint64_t records = 0;
   std::vector<Event> events;  // Event::seq counts from the first record
   std::vector<Step> steps;
+  std::size_t rested = 0;  // so often
+  bool wakes = true;       // each time
 
  private:
   struct Running {
     std::uint64_t first = 0;  // next byte to be settled
     std::uint64_t upto = 0;
     std::uint64_t last = 0;
+    bool journaled = false;
   };
 
   std::uint64_t pick(std::uint64_t choices) { return random_() % choices; }
@@ -115,13 +121,22 @@ class AccountHistory {
       events.push_back(std::move(event));
     }
     records += entries.records;
-    Step step{what, records, knowledge(live), {}};
-    if (live.in_flight() == 0) {
-      Entries standing;
-      live.snapshot(standing);
-      step.snapshot = standing.bytes;
+    Step step{what, records, knowledge(live()), {}};
+    if (live().view().limit) journal_flights();
+    if (std::all_of(flights_.begin(), flights_.end(),
+                    [](const auto& f) { return f.second.journaled; })) {
+      live().write_image(step.image);
     }
+    if (options_.rests && flights_.empty()) rest(step.image);
     steps.push_back(std::move(step));
+  }
+  void journal_flights() {
+    for (auto& [id, flight] : flights_) flight.journaled = true;
+  }
+  void rest(const std::string& image) {
+    live_.emplace(options_.waste_permille, kHistoryLink);
+    wakes &= live_->read_image(image);
+    ++rested;
   }
 
   void step() {
@@ -166,7 +181,8 @@ class AccountHistory {
       }
     }
     AdmitRequest r;
-    r.link_id = live.identity().id;
+    r.link_id = kHistoryLink;
+    r.parent_id = parent_id_;
     r.path = pick(5) == 0 ? "/other" : "/file";
     if (options_.limit_falls && pick(8) != 0) {
       r.signed_limit = static_cast<std::uint32_t>(pick(4) + 1);
@@ -174,7 +190,7 @@ class AccountHistory {
     if (!options_.limit_falls) r.signed_limit = 1;
     if (pick(2) == 0) r.expires_at = 1'767'225'600 + static_cast<std::int64_t>(pick(3));
     r.word = word_;
-    r.version = {7, number};
+    r.version = {number};
     r.size = size;
     r.ranges = ranges;
     r.window_bytes = std::max<std::uint64_t>(1, size / (1 + pick(4)));
@@ -185,12 +201,12 @@ class AccountHistory {
     std::vector<Span> ranges;
     const AdmitRequest r = request(ranges);
     Entries entries;
-    const auto admitted = live.admit(r, entries);
+    const auto admitted = live_->admit(r, entries);
     if (admitted) {
       for (std::size_t i = 0; i < ranges.size(); ++i) {
         const std::uint64_t upto = i == 0 ? admitted->upto : ranges[i].first;
         flights_[admitted->first_flight + static_cast<std::uint32_t>(i)] = {ranges[i].first, upto,
-                                                                            ranges[i].last};
+                                                                            ranges[i].last, false};
       }
     }
     keep("admit", std::move(entries));
@@ -198,7 +214,7 @@ class AccountHistory {
   void peek() {
     std::vector<Span> ranges;
     const AdmitRequest r = request(ranges);
-    static_cast<void>(live.peek(r));
+    static_cast<void>(live_->peek(r));
     keep("peek", {});
   }
   std::uint32_t any_flight() {
@@ -210,7 +226,7 @@ class AccountHistory {
     Running& f = flights_.at(id);
     const std::uint64_t upto = f.upto + up_to(f.last - f.upto);
     Entries entries;
-    const LeaseAnswer answer = live.lease(id, upto, entries);
+    const LeaseAnswer answer = live_->lease(id, upto, entries);
     if (answer != LeaseAnswer::refused) f.upto = upto;
     keep("lease", std::move(entries));
   }
@@ -220,7 +236,7 @@ class AccountHistory {
     Running& f = flights_.at(id);
     const std::uint64_t acked = up_to(f.upto - f.first);
     Entries entries;
-    live.settle(id, acked, entries);
+    live_->settle(id, acked, entries);
     f.first += acked;
     keep("settle", std::move(entries));
   }
@@ -230,11 +246,11 @@ class AccountHistory {
     const std::uint64_t acked = up_to(f.upto - f.first);
     const std::uint64_t left = up_to(f.upto - f.first - acked);
     Entries entries;
-    live.close(id, acked, left, f.first + acked == f.last, entries);
+    live_->close(id, acked, left, f.first + acked == f.last, entries);
     if (pick(2) == 0) {
       TransferEnded ended;
       ended.bytes_acked = acked;
-      live.ended(ended, entries);
+      record_ended(kHistoryLink, ended, entries);
     }
     keep("close", std::move(entries));
   }
@@ -250,22 +266,25 @@ class AccountHistory {
     if (pick(6) == 0) ++own.reset_gen;
     word_ = own;
     Entries entries;
-    live.hear(own, own, entries);
+    if (own.reset_gen > live().spoken().word.reset_gen) journal_flights();
+    live_->hear(own, own, entries);
     keep("hear", std::move(entries));
   }
   void rare() {
     Entries entries;
     if (pick(2) == 0) {
-      live.row_acknowledged(entries);
+      live_->row_acknowledged(entries);
       keep("row_acknowledged", std::move(entries));
     } else {
-      live.row_gone(entries);
+      live_->row_gone(entries);
       keep("row_gone", std::move(entries));
     }
   }
 
   const Options options_;
   std::mt19937_64 random_;
+  const std::string parent_id_;
+  std::optional<Account> live_;
   shop::Word word_;
   std::map<std::uint32_t, Running> flights_;
 };

@@ -1,294 +1,28 @@
 #include "core/ledger/account.h"
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "tests/core/ledger/account_history.h"
-#include "tests/core/ledger/sample_records.h"
-#include "tests/support/seed.h"
 
 namespace tallygate::ledger {
-
-void PrintTo(const Event& event, std::ostream* out) {
-  *out << "event " << event.seq << " kind " << event.what.index();
-  if (const auto* counted = std::get_if<CopiesCounted>(&event.what)) {
-    *out << " copies " << counted->copies << " gen " << counted->reset_gen;
-  }
-  if (const auto* blocked = std::get_if<BlockedChanged>(&event.what)) {
-    *out << " blocked " << static_cast<int>(blocked->blocked);
-  }
-}
-void PrintTo(const Knowledge& k, std::ostream* out) {
-  *out << fmt::format(
-      "limit {} counted {} copies {} traffic {} blocked {} unfinished {} flights {}",
-      k.limit ? static_cast<int>(*k.limit) : -1, k.counted, k.copies, k.traffic,
-      static_cast<int>(k.blocked), k.unfinished_copy, k.in_flight.value_or(999));
-}
-
 namespace {
-
-constexpr int kHistories = 400;
-constexpr int kSteps = 120;
-
-// Runs `check(history, random)` on many histories, each with a seed of its own.
-template <class Check>
-void for_many_histories(const AccountHistory::Options& options, Check check) {
-  const std::uint64_t base = test_seed();
-  for (int i = 0; i < kHistories && !testing::Test::HasFailure(); ++i) {
-    const std::uint64_t seed = base + static_cast<std::uint64_t>(i);
-    SCOPED_TRACE(seed_note(seed));
-    AccountHistory::Options o = options;
-    o.waste_permille = seed % 2 == 0 ? 2000 : 0;
-    AccountHistory history(seed, o);
-    history.run(kSteps);
-    std::mt19937_64 random(seed);
-    check(history, o, random);
-  }
-}
-
-std::string decoded_standing(const std::string& snapshot) {
-  // Meters come in the order of their first use; a replay may have met them in another.
-  std::string_view view = snapshot;
-  auto record = take_record(view);
-  if (!record) return "no record";
-  auto& meters = std::get<Standing>(record->what).meters;
-  std::erase_if(meters, [](const Meter& m) { return m.traffic == 0 && m.copies == 0; });
-  std::sort(meters.begin(), meters.end(),
-            [](const Meter& a, const Meter& b) { return a.version < b.version; });
-  Entries entries;
-  append(entries, *record);
-  return entries.bytes;
-}
-
-// -- replaying ----------------------------------------------------------------------------------
-
-TEST(AccountReplay, OfEveryPrefixOfTheRecordsKnowsWhatTheLiveAccountKnew) {
-  for_many_histories({}, [](AccountHistory& h, const auto& options, auto&) {
-    Replayed replayed(options.waste_permille);
-    std::string_view bytes = h.bytes;
-    for (const auto& step : h.steps) {
-      while (replayed.records < step.records) {
-        ASSERT_TRUE(replayed.take(bytes)) << step.what << ", record " << replayed.records;
-      }
-      ASSERT_EQ(knowledge(replayed.account), step.knowledge) << step.what << " " << step.records;
-      if (step.snapshot.empty() || replayed.account.in_flight() != 0) continue;
-      Entries standing;
-      replayed.account.snapshot(standing);
-      ASSERT_EQ(decoded_standing(standing.bytes), decoded_standing(step.snapshot)) << step.what;
-    }
-    EXPECT_TRUE(bytes.empty());
-  });
-}
-
-TEST(AccountReplay, GivesTheSameEventsWithTheSameNumbers) {
-  for_many_histories({}, [](AccountHistory& h, const auto& options, auto&) {
-    h.finish();
-    Replayed replayed(options.waste_permille);
-    std::string_view bytes = h.bytes;
-    while (!bytes.empty()) ASSERT_TRUE(replayed.take(bytes));
-    ASSERT_EQ(replayed.events.size(), h.events.size());
-    for (std::size_t i = 0; i < h.events.size(); ++i) ASSERT_EQ(replayed.events[i], h.events[i]);
-  });
-}
-
-TEST(AccountReplay, OfASnapshotAndTheRecordsAfterItIsReplayOfAll) {
-  for_many_histories({}, [](AccountHistory& h, const auto& options, auto&) {
-    h.finish();
-    const Knowledge end = knowledge(h.live);
-    std::string_view rest = h.bytes;
-    Replayed whole(options.waste_permille);
-    for (const auto& step : h.steps) {
-      while (whole.records < step.records) ASSERT_TRUE(whole.take(rest));
-      if (step.snapshot.empty()) continue;
-      Replayed later(options.waste_permille);
-      std::string_view snapshot = step.snapshot;
-      ASSERT_TRUE(later.take(snapshot));
-      later.records = step.records;
-      std::string_view bytes = rest;
-      while (!bytes.empty()) ASSERT_TRUE(later.take(bytes)) << "after " << step.what;
-      ASSERT_EQ(knowledge(later.account), end) << "from " << step.records;
-      std::vector<Event> expected;
-      for (const Event& e : h.events) {
-        if (e.seq >= step.records) expected.push_back(e);
-      }
-      ASSERT_EQ(later.events, expected);
-    }
-  });
-}
-
-TEST(AccountReplay, AfterACrashAtAnyRecordStaysWithinTheLimit) {
-  const AccountHistory::Options rising{.limit_falls = false};
-  for_many_histories(rising, [](AccountHistory& h, const auto& options, auto& random) {
-    for (int crash = 0; crash < 8; ++crash) {
-      const std::uint64_t survive = random() % (h.records + 1);
-      Replayed replayed(options.waste_permille);
-      std::string_view bytes = h.bytes;
-      while (replayed.records < survive) ASSERT_TRUE(replayed.take(bytes));
-      const AccountView before = replayed.account.view();
-      Entries entries;
-      ASSERT_EQ(replayed.account.replay(Crashed{}, entries), survive != 0);
-      const AccountView after = replayed.account.view();
-      EXPECT_EQ(after.in_flight, 0u);
-      EXPECT_GE(after.copies, before.copies);
-      EXPECT_GE(after.traffic_bytes, before.traffic_bytes);
-      ASSERT_LE(after.copies, after.limit.value_or(UINT32_MAX)) << "crash after " << survive;
-    }
-  });
-}
-
-TEST(AccountReplay, ReportsExactlyWhatIsCountedInEachGeneration) {
-  const AccountHistory::Options rising{.limit_falls = false};
-  for_many_histories(rising, [](AccountHistory& h, const auto&, auto&) {
-    h.finish();
-    std::map<std::uint32_t, std::uint64_t> told;
-    std::size_t used = 0;
-    Blocked blocked = Blocked::none;
-    for (const Event& e : h.events) {
-      if (const auto* c = std::get_if<CopiesCounted>(&e.what)) {
-        EXPECT_GT(c->copies, 0u);
-        told[c->reset_gen] += c->copies;
-      }
-      if (const auto* b = std::get_if<BlockedChanged>(&e.what)) {
-        EXPECT_NE(b->blocked, blocked) << "no change";
-        blocked = b->blocked;
-      }
-      used += std::holds_alternative<LinkUsed>(e.what);
-    }
-    const AccountView view = h.live.view();
-    EXPECT_EQ(told[view.spoken.word.reset_gen], view.counted);
-    EXPECT_EQ(used, view.identity.used ? 1u : 0u);
-    EXPECT_EQ(blocked, view.blocked);
-  });
-}
-
-// -- nonsense -----------------------------------------------------------------------------------
-
-TEST(AccountReplay, OfNonsenseIsRefusedOrHarmless) {
-  const std::uint64_t seed = test_seed();
-  SCOPED_TRACE(seed_note(seed));
-  std::mt19937_64 random(seed);
-  const auto number = [&]() -> std::uint64_t {
-    constexpr std::uint64_t kTelling[] = {0, 1, 2, 9, 500, 1000, 1001, UINT32_MAX, UINT64_MAX};
-    return kTelling[random() % std::size(kTelling)];
-  };
-  const auto flight = [&] { return static_cast<std::uint32_t>(number()); };
-  const auto version = [&] { return VersionKey{0, random() % 2}; };
-  const auto samples = sample_records();
-  for (int round = 0; round < 20'000; ++round) {
-    Account account(2000);
-    Entries entries;
-    for (int i = 0; i < 20; ++i) {
-      Change change;
-      switch (random() % 7) {
-        case 0:
-          change = samples[random() % samples.size()].what;
-          break;
-        case 1:
-          change = Opened{version(), number(), flight(), number(), number(), number(), false};
-          break;
-        case 2:
-          change = Leased{flight(), number()};
-          break;
-        case 3:
-          change = Settled{flight(), number()};
-          break;
-        case 4:
-          change = Closed{flight(), number(), number(), random() % 2 == 0};
-          break;
-        case 5:
-          change = Delivered{version(), number(), number(), number(), number(), random() % 2 == 0};
-          break;
-        default:
-          change = LimitSet{random() % 2 ? Limit() : Limit(flight())};
-      }
-      if (!account.replay(change, entries)) break;  // unusable from here on
-    }
-    static_cast<void>(account.view());
-  }
-}
-
-TEST(AccountReplay, RefusesWhatCannotFollow) {
-  const VersionKey v{1, 2};
-  const Identity identity{"a", "", "/f", true};
-  const Opened opened{v, 1000, 1, 100, 300, 900, false};
-  struct Case {
-    const char* what;
-    std::vector<Change> before;
-    Change change;
-    bool good;
-  };
-  const Case cases[] = {
-      {"a change of a link that nothing introduced", {}, LimitSet{1}, false},
-      {"an identity first", {}, identity, true},
-      {"an identity without an id", {}, Identity{}, false},
-      {"another path", {identity}, Identity{"a", "", "/g", true}, true},
-      {"another id", {identity}, Identity{"b", "", "/f", true}, false},
-      {"a standing first", {}, Standing{identity, {}, {}, {}, 0, Blocked::none, {}}, true},
-      {"a standing later", {identity}, Standing{identity, {}, {}, {}, 0, Blocked::none, {}}, false},
-      {"a version twice",
-       {},
-       Standing{identity, {}, {}, {}, 0, Blocked::none, {Meter(v, 1), Meter(v, 1)}},
-       false},
-      {"a flight", {identity}, opened, true},
-      {"a flight twice", {identity, opened}, opened, false},
-      {"a flight beyond the file", {identity}, Opened{v, 899, 1, 100, 300, 900, false}, false},
-      {"a flight that ends before its lease",
-       {identity},
-       Opened{v, 1000, 1, 0, 9, 8, false},
-       false},
-      {"a lease behind its begin", {identity}, Opened{v, 1000, 1, 9, 8, 10, false}, false},
-      {"the same version with another size",
-       {identity, opened},
-       Opened{v, 1001, 2, 0, 0, 1, false},
-       false},
-      {"a lease to the end", {identity, opened}, Leased{1, 900}, true},
-      {"a lease beyond the end", {identity, opened}, Leased{1, 901}, false},
-      {"a lease that shrinks", {identity, opened}, Leased{1, 299}, false},
-      {"a lease of nobody", {identity, opened}, Leased{2, 900}, false},
-      {"all of the lease acknowledged", {identity, opened}, Settled{1, 200}, true},
-      {"more than the lease acknowledged", {identity, opened}, Settled{1, 201}, false},
-      {"nobody's bytes acknowledged", {identity}, Settled{1, 0}, false},
-      {"all of the lease left", {identity, opened}, Closed{1, 150, 50, false}, true},
-      {"more than the lease left", {identity, opened}, Closed{1, 150, 51, false}, false},
-      {"more than the lease arrived", {identity, opened}, Closed{1, 201, 0, false}, false},
-      {"the end of nobody", {identity}, Closed{1, 0, 0, false}, false},
-      {"unleased bytes to the end", {identity}, Delivered{v, 10, 2, 3, 5, false}, true},
-      {"unleased bytes beyond the end", {identity}, Delivered{v, 10, 2, 3, 6, false}, false},
-      {"unleased bytes that wrap", {identity}, Delivered{v, 10, 2, UINT64_MAX, 1, false}, false},
-      {"unleased bytes that begin behind it", {identity}, Delivered{v, 10, 11, 0, 0, false}, false},
-  };
-  for (const Case& c : cases) {
-    Account account(2000);
-    Entries entries;
-    for (const Change& change : c.before) ASSERT_TRUE(account.replay(change, entries)) << c.what;
-    EXPECT_EQ(account.replay(c.change, entries), c.good) << c.what;
-  }
-}
-
-// -- one thing at a time ------------------------------------------------------------------------
 
 class AccountTest : public testing::Test {
  protected:
-  AccountTest() : account(2000) {
-    Entries entries;
-    account.introduce("a", "", entries);
-  }
   AdmitRequest whole(const shop::Word& word = {}) {
     AdmitRequest r;
     r.link_id = "a";
     r.path = "/f";
     r.signed_limit = 1;
     r.word = word;
-    r.version = {0, 1};
+    r.version = {1};
     r.size = kSize;
     r.ranges = {&range_, 1};
     r.window_bytes = kSize;
     return r;
   }
   static constexpr std::uint64_t kSize = 1000;
-  Account account;
+  Account account{2000, "a"};
   Entries out;
 
  private:
@@ -304,6 +38,98 @@ TEST_F(AccountTest, TellsOnceThatItIsUsed) {
   EXPECT_EQ(std::count_if(out.events.begin(), out.events.end(),
                           [](const Event& e) { return std::holds_alternative<LinkUsed>(e.what); }),
             1);
+}
+
+// A raised limit pays for more waste, so that fewer copies would have been used up by it.
+TEST_F(AccountTest, ShowsNoFewerCopiesThanItHasToldWhenTheLimitRises) {
+  shop::Word word;
+  word.max_copies = 7;
+  for (int i = 0; i < 10; ++i) {
+    const auto admitted = account.admit(whole(word), out);
+    ASSERT_TRUE(admitted) << i;
+    account.close(admitted->first_flight, 0, 950, false, out);
+  }
+  std::uint64_t told = 0;
+  for (const Event& event : out.events) {
+    if (const auto* counted = std::get_if<CopiesCounted>(&event.what)) told += counted->copies;
+  }
+  EXPECT_EQ(told, 6u) << "9.5 sizes, of which 3.5 are waste";
+  EXPECT_EQ(account.view().counted, told);
+  word.max_copies = 8;
+  account.hear(word, word, out);
+  EXPECT_EQ(account.view().counted, told);
+}
+
+std::vector<Used> uses(const Entries& entries) {
+  std::vector<Used> found;
+  std::string_view bytes = entries.bytes;
+  while (const auto record = take_record(bytes)) {
+    if (const auto* used = std::get_if<Used>(&record->what)) found.push_back(*used);
+  }
+  EXPECT_TRUE(bytes.empty());
+  return found;
+}
+
+// Id and path of a link that rests are on disk only, and so the journal has them for whatever may
+// be asked about; but not with every request.
+TEST_F(AccountTest, RecordsItsPathAtTheFirstUseAndForEachNewVersion) {
+  const struct {
+    std::uint64_t version;
+    const char* path;
+    bool recorded;
+  } requests[] = {
+      {1, "/f", true}, {1, "/f", false}, {1, "/elsewhere", false},
+      {2, "/g", true}, {1, "/f", false}, {2, "/g", false},
+  };
+  for (const auto& request : requests) {
+    AdmitRequest r = whole();
+    r.signed_limit = 9;
+    r.version = {request.version};
+    r.path = request.path;
+    r.parent_id = "order";
+    out = {};
+    const auto admitted = account.admit(r, out);
+    ASSERT_TRUE(admitted);
+    std::vector<Used> expected;
+    if (request.recorded) expected.push_back({"order", request.path});
+    EXPECT_EQ(uses(out), expected);
+    account.close(admitted->first_flight, 1, 0, false, out);
+  }
+  EXPECT_EQ(account.identity().path, "/g");
+  EXPECT_EQ(account.identity().parent_id, "order");
+}
+
+TEST_F(AccountTest, IsBlankUntilSomethingIsRecorded) {
+  EXPECT_TRUE(account.is_blank());
+  EXPECT_FALSE(account.peek(whole()));
+  EXPECT_TRUE(account.is_blank()) << "HEAD";
+  EXPECT_FALSE(account.row_gone(out));
+  EXPECT_TRUE(account.is_blank()) << "a row that never was";
+  EXPECT_TRUE(out.empty());
+  account.row_acknowledged(out);
+  EXPECT_FALSE(account.is_blank());
+  EXPECT_EQ(out.records, 1u);
+}
+
+TEST_F(AccountTest, LeavesNoEventsWhereNobodyFollows) {
+  out.wants_events = false;
+  const auto admitted = account.admit(whole(), out);
+  account.close(admitted->first_flight, kSize, 0, true, out);
+  record_ended("a", {}, out);
+  EXPECT_TRUE(out.events.empty());
+  EXPECT_EQ(out.records, 6u) << "signed, limit, used, opened with its lease, closed, ended";
+}
+
+TEST_F(AccountTest, TellsTheHistoryWhatEndedAndCountsNothingByIt) {
+  const Knowledge before = knowledge(account);
+  TransferEnded ended;
+  ended.bytes_acked = kSize;
+  record_ended("a", ended, out);
+  ASSERT_EQ(out.events.size(), 1u);
+  EXPECT_EQ(out.events[0], (Event{0, "a", ended}));
+  std::string_view bytes = out.bytes;
+  EXPECT_EQ(take_record(bytes), (Record{"a", ended}));
+  EXPECT_EQ(knowledge(account), before);
 }
 
 TEST_F(AccountTest, ThatWasOnlyRefusedIsNotUsed) {
@@ -347,8 +173,7 @@ TEST_F(AccountTest, IsBlockedByItsLastCopyAndFreeAgainWithAHigherLimit) {
 }
 
 TEST_F(AccountTest, IsBlockedByTraffic) {
-  Account thrifty(0);  // no waste allowed beyond the allowance
-  thrifty.introduce("a", "", out);
+  Account thrifty(0, "a");  // no waste allowed beyond the allowance
   AdmitRequest r = whole();
   const Span first_half{0, kSize / 2};
   r.ranges = {&first_half, 1};
@@ -374,14 +199,13 @@ TEST_F(AccountTest, HeadLeavesNothingBehind) {
 // A HEAD for a version whose last copy the traffic cannot pay for must not block the version that
 // customers are fetching.
 TEST_F(AccountTest, HeadOfAnotherVersionDoesNotBlockTheLink) {
-  Account thrifty(0);
-  thrifty.introduce("a", "", out);
+  Account thrifty(0, "a");
   AdmitRequest small = whole();
   const auto admitted = thrifty.admit(small, out);
   thrifty.close(admitted->first_flight, 0, 400, false, out);
   ASSERT_EQ(thrifty.view().blocked, Blocked::none) << "400 + 1000 is within 1000 + 500";
   AdmitRequest large = small;
-  large.version = {0, 2};
+  large.version = {2};
   large.size = 1 << 30;
   const Span byte{0, 1};
   large.ranges = {&byte, 1};

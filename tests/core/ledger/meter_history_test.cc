@@ -202,7 +202,7 @@ class History {
     recovered_ = std::make_unique<Meters>(waste_);
     recovered_->set_limit(meters_->limit());
     for (const auto& m : meters_->meters()) recovered_->restore(*m);
-    std::vector<Flight> flights = meters_->all_flights();
+    auto flights = meters_->all_flights();
     std::shuffle(flights.begin(), flights.end(), random_);
     for (const Flight& f : flights) recovered_->open(f.meter->version, f.meter->size, f);
     return "restart";
@@ -235,7 +235,7 @@ class History {
     for (const auto& m : meters_->meters()) {
       if (m->detached) continue;
       ++current;
-      const naive::Version* v = rule_->find(static_cast<int>(m->version.low));
+      const naive::Version* v = rule_->find(static_cast<int>(m->version.hash));
       ASSERT_NE(v, nullptr);
       EXPECT_EQ(m->size, v->size);
       EXPECT_EQ(m->copies, v->copies());
@@ -243,7 +243,8 @@ class History {
       EXPECT_EQ(m->tail, v->tail);
       EXPECT_EQ(m->doubt, v->doubt);
       std::vector<std::vector<Span>> layers;
-      for (const SpanSet& layer : m->layers) layers.push_back(layer.spans());
+      for (const SpanSet& layer : m->layers)
+        layers.emplace_back(layer.spans().begin(), layer.spans().end());
       EXPECT_EQ(layers, layers_of(*v));
       unfinished |= !m->layers.empty();
     }
@@ -305,7 +306,7 @@ class History {
     }
     for (const auto& m : meters_->meters()) {
       if (m->detached || m->size == 0) continue;
-      const naive::Version& v = *rule_->find(static_cast<int>(m->version.low));
+      const naive::Version& v = *rule_->find(static_cast<int>(m->version.hash));
       const auto& received = received_[static_cast<std::size_t>(&v - rule_->versions.data())];
       const int whole = *std::min_element(received.begin(), received.end());
       EXPECT_GE(m->copies, whole) << "a copy that the customer has was forgotten";

@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <random>
 
+#include "tests/core/ledger/bytes.h"
 #include "tests/core/ledger/sample_records.h"
 #include "tests/support/seed.h"
 
@@ -32,18 +34,6 @@ void operator delete(void* memory, std::size_t) noexcept {
 namespace tallygate::ledger {
 namespace {
 
-std::string encoded(const Record& record) {
-  Entries entries;
-  append(entries, record);
-  return entries.bytes;
-}
-
-std::string hex(std::string_view bytes) {
-  std::string text;
-  for (const char c : bytes) text += fmt::format("{:02x}", static_cast<unsigned char>(c));
-  return text;
-}
-
 // A wild length must not become a wild allocation: what is decoded takes a few times its bytes.
 void expect_harmless(std::string_view bytes, const std::string& what) {
   largest_allocation = 0;
@@ -68,77 +58,80 @@ TEST(LedgerRecord, OfEveryTypeRoundTrips) {
 }
 
 TEST(LedgerRecord, WithNothingInItRoundTrips) {
-  const std::vector<Record> empty{
-      {{}, Identity{}}, {{}, Signed{}},    {{}, Spoken{}},        {{}, LimitSet{}},
-      {{}, Opened{}},   {{}, Delivered{}}, {{}, TransferEnded{}}, {{}, Standing{}},
-  };
-  for (const Record& sample : empty) {
+  const std::vector<Change> empty{Used{},   Signed{},  Spoken{}, LimitSet{},  Opened{},
+                                  Leased{}, Settled{}, Closed{}, Delivered{}, TransferEnded{}};
+  for (const Change& what : empty) {
+    const Record sample{"i", what};
     const std::string bytes = encoded(sample);
     std::string_view view = bytes;
     const auto record = take_record(view);
-    ASSERT_TRUE(record) << sample.what.index();
-    EXPECT_EQ(*record, sample) << sample.what.index();
+    ASSERT_TRUE(record) << what.index();
+    EXPECT_EQ(*record, sample) << what.index();
+  }
+}
+
+TEST(LedgerRecord, OfALinkWithTheLongestIdRoundTrips) {
+  for (const std::size_t length : {1u, 96u, 255u}) {
+    const Record sample{std::string(length, 'x'), LimitSet{7}};
+    const std::string bytes = encoded(sample);
+    std::string_view view = bytes;
+    EXPECT_EQ(take_record(view), sample) << length;
   }
 }
 
 // The file format, as it is on disks: a change here needs a new kFormatVersion.
 TEST(LedgerRecord, HasTheBytesItAlwaysHad) {
   const std::vector<std::string> golden{
-      "35000000"
+      "23000000"
+      "0769313030312d37"
       "01"
-      "0b9c748052b1aeb0400bde227a48f900"
-      "070069313030312d37050069313030310d002f6d757369632f612e666c616301",
-      "24000000"
+      "050069313030310d002f6d757369632f612e666c6163",
+      "1c000000"
+      "0769313030312d37"
       "02"
-      "0b9c748052b1aeb0400bde227a48f900"
       "0101030000000100b9556900000000",
-      "3a000000"
+      "32000000"
+      "0769313030312d37"
       "03"
-      "0b9c748052b1aeb0400bde227a48f900"
       "0101050000000100f153650000000000000000000000000001020000000700000000000000",
-      "1a000000"
+      "12000000"
+      "0769313030312d37"
       "04"
-      "0b9c748052b1aeb0400bde227a48f900"
       "0104000000",
-      "4a000000"
+      "3a000000"
+      "0769313030312d37"
       "05"
-      "0b9c748052b1aeb0400bde227a48f900"
-      "44443333222211118888777766665555e8030000000000000900000064000000000000002c01000000000000"
-      "840300000000000001",
-      "21000000"
-      "06"
-      "0b9c748052b1aeb0400bde227a48f900"
-      "09000000f401000000000000",
-      "21000000"
-      "07"
-      "0b9c748052b1aeb0400bde227a48f900"
-      "090000009600000000000000",
-      "2a000000"
-      "08"
-      "0b9c748052b1aeb0400bde227a48f900"
-      "090000003c00000000000000140000000000000001",
-      "46000000"
-      "09"
-      "0b9c748052b1aeb0400bde227a48f900"
-      "44443333222211118888777766665555e8030000000000000a0000000000000014000000000000001e000000"
+      "4444333322221111e8030000000000000900000064000000000000002c0100000000000084030000"
       "0000000001",
-      "70000000"
+      "19000000"
+      "0769313030312d37"
+      "06"
+      "09000000f401000000000000",
+      "19000000"
+      "0769313030312d37"
+      "07"
+      "090000009600000000000000",
+      "22000000"
+      "0769313030312d37"
+      "08"
+      "090000003c00000000000000140000000000000001",
+      "36000000"
+      "0769313030312d37"
+      "09"
+      "4444333322221111e8030000000000000a0000000000000014000000000000001e00000000000000"
+      "01",
+      "68000000"
+      "0769313030312d37"
       "0a"
-      "0b9c748052b1aeb0400bde227a48f900"
-      "01f153650000000009f153650000000064000000000000008403000000000000200300000000000016030000"
-      "00000000e80300000000000088887777666655550100000002010b00323030313a6462383a3a310600637572"
-      "6c2f38",
-      "15000000"
-      "0b"
-      "0b9c748052b1aeb0400bde227a48f900",
-      "ef000000"
-      "0c"
-      "0b9c748052b1aeb0400bde227a48f900"
-      "070069313030312d37050069313030310d002f6d757369632f612e666c6163010101030000000100b9556900"
-      "0000000101050000000100f15365000000000000000000000000000102000000070000000000000001040000"
-      "000200000000000000020100000044443333222211118888777766665555e803000000000000020000000000"
-      "0000be0a00000000000028000000000000001e00000000000000020000000200000000000000000000009001"
-      "000000000000f4010000000000005802000000000000010000006400000000000000c800000000000000",
+      "01f153650000000009f1536500000000640000000000000084030000000000002003000000000000"
+      "1603000000000000e80300000000000044443333222211110100000002010b00323030313a646238"
+      "3a3a3106006375726c2f38",
+      "0d000000"
+      "0769313030312d37"
+      "0b",
+      "0d000000"
+      "0769313030312d37"
+      "0c",
   };
   const auto samples = sample_records();
   ASSERT_EQ(golden.size(), samples.size());
@@ -202,68 +195,83 @@ TEST(LedgerRecord, WithManyBytesChangedIsDecodedOrRefused) {
 }
 
 TEST(LedgerRecord, OfAnUnknownTypeIsRefused) {
-  std::string bytes = encoded({{}, Crashed{}});
+  std::string bytes = encoded({"i", Crashed{}});
+  ASSERT_EQ(bytes.size(), 7u);
   for (const int type : {0, 13, 14, 0x80, 0xff}) {
-    bytes[4] = static_cast<char>(type);
+    bytes[6] = static_cast<char>(type);
     std::string_view view = bytes;
     EXPECT_FALSE(take_record(view)) << type;
+    EXPECT_TRUE(peek_record(view)) << "whose it is can be seen: it is for take_record to refuse it";
   }
 }
 
 TEST(LedgerRecord, WithALengthThatLeavesNoRoomForItsHeadIsRefused) {
-  const std::string bytes = encoded({{}, Crashed{}});
-  for (const std::uint32_t length : {0u, 1u, 4u, 20u, 22u, 0xffff'ffffu}) {
+  const std::string bytes = encoded({"id", Crashed{}}) + "more";
+  for (const std::uint32_t length : {0u, 1u, 4u, 5u, 7u, 13u, 0xffff'ffffu}) {
     std::string changed = bytes;
     std::memcpy(changed.data(), &length, sizeof length);
     std::string_view view = changed;
+    EXPECT_FALSE(peek_record(view)) << length;
     EXPECT_FALSE(take_record(view)) << length;
   }
 }
 
-TEST(LedgerRecord, WithAMeterThatCannotBeIsRefused) {
-  const auto with = [](auto change) {
-    Meter meter = sample_meter();
-    change(meter);
-    return encoded({{}, Standing{{}, {}, {}, {}, 0, Blocked::none, {meter}}});
-  };
-  struct Case {
-    const char* what;
-    std::string bytes;
-    bool good;
-  };
-  const auto layers = [](std::vector<Span> outer, std::vector<Span> inner) {
-    return [outer = std::move(outer), inner = std::move(inner)](Meter& m) {
-      m.layers.assign(2, {});
-      std::vector<Span> again;
-      for (const Span& s : outer) m.layers[0].add(s, again);
-      for (const Span& s : inner) m.layers[1].add(s, again);
-    };
-  };
-  const Case cases[] = {
-      {"as it is", with([](Meter&) {}), true},
-      {"a fragment up to the end", with(layers({{1, 1000}}, {{5, 6}})), true},
-      {"a fragment beyond the end", with(layers({{1, 1001}}, {{5, 6}})), false},
-      {"a complete first layer", with(layers({{0, 1000}}, {{5, 6}})), false},
-      {"a layer that the one before it does not contain", with(layers({{1, 5}}, {{5, 6}})), false},
-      {"an empty layer", with(layers({{1, 5}}, {})), false},
-      {"all traffic in doubt", with([](Meter& m) { m.doubt = m.traffic; }), true},
-      {"more doubt than traffic", with([](Meter& m) { m.doubt = m.traffic + 1; }), false},
-      {"all traffic late", with([](Meter& m) { m.tail = m.traffic; }), true},
-      {"more tail than traffic", with([](Meter& m) { m.tail = m.traffic + 1; }), false},
-  };
-  for (const Case& c : cases) {
-    std::string_view view = c.bytes;
-    EXPECT_EQ(take_record(view).has_value(), c.good) << c.what;
+TEST(LedgerRecord, OfALinkWithoutAnIdIsRefused) {
+  std::string bytes = encoded({"i", Crashed{}});
+  bytes[4] = 0;
+  std::string_view view = bytes;
+  EXPECT_FALSE(peek_record(view));
+  EXPECT_FALSE(take_record(view));
+}
+
+TEST(LedgerRecord, CanBeSkippedWithoutBeingRead) {
+  Entries entries;
+  for (const Record& sample : sample_records()) append(entries, sample);
+  std::string_view view = entries.bytes;
+  std::size_t count = 0;
+  while (const auto head = peek_record(view)) {
+    EXPECT_EQ(head->link_id, "i1001-7");
+    std::string_view alone = view.substr(0, head->bytes);
+    EXPECT_TRUE(take_record(alone)) << count;
+    EXPECT_TRUE(alone.empty());
+    view.remove_prefix(head->bytes);
+    ++count;
+  }
+  EXPECT_TRUE(view.empty());
+  EXPECT_EQ(count, sample_records().size());
+}
+
+TEST(LedgerRecord, WithAStateOrOutcomeThatDoesNotExistIsRefused) {
+  std::string spoken = encoded({"i", Spoken{}});
+  const std::size_t state = spoken.size() - 13;  // before the generation and the copies elsewhere
+  for (const int value : {3, 4, 0xff}) {
+    spoken[state] = static_cast<char>(value);
+    std::string_view view = spoken;
+    EXPECT_EQ(take_record(view).has_value(), value <= 3) << value;
+  }
+  std::string ended = encoded({"i", TransferEnded{}});
+  const std::size_t outcome = ended.size() - 6;  // before `whole` and two empty texts
+  for (const int value : {3, 4, 0xff}) {
+    ended[outcome] = static_cast<char>(value);
+    std::string_view view = ended;
+    EXPECT_EQ(take_record(view).has_value(), value <= 3) << value;
   }
 }
 
+TEST(LinkKey, IsXxh3OfTheIdHighHalfFirst) {
+  const LinkKey key = link_key("i1001-7");
+  EXPECT_EQ(key.high, 0xb0aeb15280749c0bu);
+  EXPECT_EQ(key.low, 0x00f9487a22de0b40u);
+  EXPECT_EQ(LinkKeyHash()(key), key.low);
+}
+
 TEST(LedgerRecord, CutsATextThatIsLongerThanItsLengthFieldCanSay) {
-  const std::string bytes = encoded({{}, Identity{"id", "", std::string(70'000, 'x'), true}});
+  const std::string bytes = encoded({"i", Used{std::string(70'000, 'x'), "/f"}});
   std::string_view view = bytes;
   const auto record = take_record(view);
   ASSERT_TRUE(record);
-  EXPECT_EQ(std::get<Identity>(record->what).path.size(), 65'535u);
-  EXPECT_TRUE(std::get<Identity>(record->what).used);
+  EXPECT_EQ(std::get<Used>(record->what).parent_id.size(), 65'535u);
+  EXPECT_EQ(std::get<Used>(record->what).path, "/f");
 }
 
 TEST(LedgerRecord, EntriesKeepTheirOrderAndCount) {

@@ -29,7 +29,7 @@ Added add_all(const std::vector<Span>& before, Span span) {
   for (const Span& s : before) set.add(s, added.again);
   added.again.clear();
   set.add(span, added.again);
-  added.set = set.spans();
+  added.set.assign(set.spans().begin(), set.spans().end());
   return added;
 }
 
@@ -43,6 +43,32 @@ TEST(SpanSet, JoinsASpanToTheNeighboursThatItTouches) {
   const Added added = add_all({{0, 10}, {20, 30}}, {10, 20});
   EXPECT_THAT(added.set, ElementsAre(Span{0, 30}));
   EXPECT_THAT(added.again, IsEmpty());
+}
+
+TEST(SpanSet, AppendsOnlyWhatBeginsAtItsEndOrBehindIt) {
+  const struct {
+    const char* name;
+    std::vector<Span> before;
+    Span piece;
+    bool appended;
+    std::vector<Span> after;
+  } kCases[] = {
+      {"to nothing", {}, {5, 10}, true, {{5, 10}}},
+      {"at its end", {{0, 5}}, {5, 10}, true, {{0, 10}}},
+      {"behind it", {{0, 5}}, {6, 10}, true, {{0, 5}, {6, 10}}},
+      {"at the end of the last of several", {{0, 5}, {7, 8}}, {8, 10}, true, {{0, 5}, {7, 10}}},
+      {"into it", {{0, 5}}, {4, 10}, false, {{0, 5}}},
+      {"before it", {{5, 10}}, {0, 4}, false, {{5, 10}}},
+      {"up to its beginning", {{5, 10}}, {0, 5}, false, {{5, 10}}},
+      {"into a gap", {{0, 1}, {5, 10}}, {2, 3}, false, {{0, 1}, {5, 10}}},
+  };
+  for (const auto& c : kCases) {
+    SpanSet set;
+    std::vector<Span> again;
+    for (const Span& s : c.before) set.add(s, again);
+    EXPECT_EQ(set.append(c.piece), c.appended) << c.name;
+    EXPECT_THAT(set.spans(), ::testing::ElementsAreArray(c.after)) << c.name;
+  }
 }
 
 TEST(SpanSet, LeavesAGapOfOneByte) {
@@ -221,7 +247,8 @@ TEST(MinDepth, IsTheDepthOfTheShallowestByte) {
   for (const auto& c : kCases) {
     EXPECT_EQ(min_depth(10, layers_of(c.delivered), c.spans), c.depth) << c.name;
   }
-  EXPECT_EQ(min_depth(1, {}, {{0, 1}, {0, 1}}), 2);
+  const Span twice[] = {{0, 1}, {0, 1}};
+  EXPECT_EQ(min_depth(1, {}, twice), 2);
 }
 
 TEST(MinDepth, AgreesWithACounterForEachByte) {

@@ -30,7 +30,7 @@ inline Answer to_answer(Refusal refusal) {
 }
 
 inline VersionKey version(std::uint64_t n) {
-  return {.high = ~n, .low = n};
+  return {n};
 }
 
 // What a request asks for and how it goes; the defaults are a plain GET that succeeds.

@@ -26,5 +26,21 @@ TEST(LinkId, FitsForTheLongestIdThatCanBeSigned) {
   EXPECT_EQ(file_link_id(LinkId(longest), "/music/a/b").view(), longest + ":c3a071b0bc081892");
 }
 
+TEST(LinkId, OfAFileTellsItsFolder) {
+  const struct {
+    std::string_view id, folder;
+  } cases[] = {
+      {"o-881-3:a4418ddf532ebec0", "o-881-3"},
+      {"o-881-3", ""},
+      {"h.405ae141d1ad80810f26bd268ce29cba", ""},
+      {"", ""},
+      {":a4418ddf532ebec0", ""},
+      {"a:b:a4418ddf532ebec0", "a:b"},  // no shop can sign a colon, but its table may have one
+  };
+  for (const auto& c : cases) EXPECT_EQ(folder_of(c.id), c.folder) << c.id;
+  const std::string longest(kLinkIdBytesMax, 'x');
+  EXPECT_EQ(folder_of(file_link_id(LinkId(longest), "/music/a/b").view()), longest);
+}
+
 }  // namespace
 }  // namespace tallygate::link

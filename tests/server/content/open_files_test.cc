@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "tests/server/disk/loop.h"
+#include "tests/server/ledger/largest_allocation.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/fuse_mount.h"
 #include "tests/support/temp_dir.h"
 
 namespace tallygate::content {
@@ -15,9 +18,14 @@ namespace fs = std::filesystem;
 
 class OpenFilesTest : public testing::Test {
  protected:
+  ~OpenFilesTest() override {
+    off_loop.reset();
+    loop.end();
+  }
   std::shared_ptr<const OpenFile> open(std::string_view path) {
-    auto file = files.open(path);
-    return file ? *file : nullptr;
+    auto file = files.try_open(path);
+    if (!file) file = loop.await(files.open_slowly(path));
+    return *file ? **file : nullptr;
   }
   static std::string read(const OpenFile& file) {
     std::string text(100, '\0');
@@ -34,7 +42,10 @@ class OpenFilesTest : public testing::Test {
   FakeClock clock;
   ContentRoot root = std::move(*ContentRoot::open(dir.str()));
   http::MediaTypes types{""};
-  OpenFiles files{root, types, clock, 3};
+  disk::BlockingPool pool;
+  disk::Loop loop;
+  std::unique_ptr<disk::OffLoop> off_loop = std::make_unique<disk::OffLoop>(loop.executor(), pool);
+  OpenFiles files{root, types, clock, 3, *off_loop, 200ms};
 };
 
 TEST_F(OpenFilesTest, SaysWhatEveryAnswerSays) {
@@ -140,6 +151,156 @@ TEST_F(OpenFilesTest, RefusesWhatTheRootRefuses) {
   EXPECT_FALSE(open("/link"));
   EXPECT_FALSE(open("/../etc/passwd"));
   EXPECT_EQ(files.size(), 0u);
+}
+
+// -- off the loop -------------------------------------------------------------------------------
+
+TEST_F(OpenFilesTest, OpensInPlaceWhatIsInMemoryOnAFileSystemItKnows) {
+  dir.write("a", "a");
+  dir.write("b", "b");
+  EXPECT_FALSE(files.try_open("/a")) << "which file system is that?";
+  const auto a = open("/a");
+  ASSERT_TRUE(a);
+  EXPECT_EQ(a->file_system.device, a->status.device);
+  EXPECT_FALSE(a->file_system.may_hang);
+  const auto b = files.try_open("/b");
+  ASSERT_TRUE(b);
+  EXPECT_EQ(read(***b), "b");
+  clock.advance(OpenFiles::kRevalidate);
+  const auto again = files.try_open("/b");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(**again, **b);
+  const auto missing = files.try_open("/nothing");
+  EXPECT_FALSE(missing && *missing);
+  EXPECT_EQ(open("/nothing"), nullptr);
+}
+
+TEST_F(OpenFilesTest, AllocatesNothingForAHit) {
+  const std::string path = "/a/long/enough/name/to/need/an/allocation/of/its/own";
+  dir.write(path.substr(1), "text");
+  ASSERT_TRUE(open(path));
+  largest_allocation = 0;
+  const auto hit = files.try_open(path);
+  clock.advance(OpenFiles::kRevalidate);
+  const auto checked = files.try_open(path);
+  EXPECT_EQ(largest_allocation, 0u);
+  EXPECT_TRUE(hit && checked);
+}
+
+TEST_F(OpenFilesTest, LooksOnceForAllWhoWaitForAPath) {
+  dir.write("a", "text");
+  disk::Gate gate;
+  disk::BlockingPool narrow({.threads_max = 1});
+  disk::OffLoop narrow_way(loop.executor(), narrow);
+  OpenFiles other(root, types, clock, 3, narrow_way, 20s);
+  ASSERT_TRUE(narrow.post(1, gate.job()));
+  std::vector<std::shared_ptr<disk::Outcome<OpenFiles::Opened>>> waiters;
+  for (int i = 0; i < 10; ++i) waiters.push_back(loop.begin(other.open_slowly("/a")));
+  for (const auto& waiter : waiters) EXPECT_FALSE(waiter->value);
+  gate.open();
+  for (const auto& waiter : waiters) {
+    ASSERT_TRUE(loop.run_until([&] { return waiter->value.has_value(); }));
+    ASSERT_TRUE(*waiter->value);
+    EXPECT_EQ(**waiter->value, **waiters.front()->value);
+  }
+  EXPECT_EQ(other.size(), 1u);
+}
+
+TEST_F(OpenFilesTest, GoesOnWhenTheDiskTakesTooLong) {
+  dir.write("a", "text");
+  disk::Gate gate;
+  disk::BlockingPool narrow({.threads_max = 1});
+  disk::OffLoop narrow_way(loop.executor(), narrow);
+  OpenFiles other(root, types, clock, 3, narrow_way, 30ms);
+  ASSERT_TRUE(narrow.post(1, gate.job()));
+  const auto late = loop.await(other.open_slowly("/a"));
+  EXPECT_EQ(late.error(), boost::system::errc::timed_out);
+  gate.open();
+  EXPECT_TRUE(loop.run_until([&] { return other.size() == 1; })) << "it is there for the next one";
+  EXPECT_TRUE(other.try_open("/a"));
+}
+
+TEST_F(OpenFilesTest, RefusesWhenTooManyWait) {
+  dir.write("a", "text");
+  disk::Gate gate;
+  disk::BlockingPool narrow({.per_lane_max = 1, .waiting_per_lane_max = 1});
+  disk::OffLoop narrow_way(loop.executor(), narrow);
+  OpenFiles other(root, types, clock, 3, narrow_way, 20s);
+  const auto in_lane = [&](const std::string& path) { return other.open_slowly(path); };
+  dir.write("d/1", "1");
+  dir.write("d/2", "2");
+  dir.write("d/3", "3");
+  ASSERT_TRUE(narrow.post(std::hash<std::string_view>{}("/d"), gate.job()));
+  const auto first = loop.begin(in_lane("/d/1"));
+  const auto second = loop.await(in_lane("/d/2"));
+  EXPECT_EQ(second.error(), boost::system::errc::resource_unavailable_try_again);
+  EXPECT_TRUE(loop.await(in_lane("/a"))) << "another folder";
+  gate.open();
+  EXPECT_TRUE(loop.run_until([&] { return first->value.has_value(); }));
+}
+
+class OpenFilesOnAFileSystemThatHangs : public OpenFilesTest {
+ protected:
+  void SetUp() override {
+    if (!net.is_mounted()) GTEST_SKIP() << "no FUSE here";
+    dir.write("here", "here");
+    ASSERT_TRUE(open("/here"));
+  }
+  // What is still open there is closed by the pool, which must outlive it: others take its places.
+  void TearDown() override {
+    net.hang(false);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_TRUE(disk::comes_true([&] { return pool.is_idle(); }));
+      const std::string name = "local" + std::to_string(i);
+      dir.write(name, name);
+      EXPECT_TRUE(loop.await(files.open_slowly("/" + name)));  // behind all that came back
+    }
+    EXPECT_TRUE(disk::comes_true([&] { return pool.is_idle(); }));
+  }
+  static std::filesystem::path made(std::filesystem::path folder) {
+    fs::create_directory(folder);
+    return folder;
+  }
+
+  FuseMount net{made(dir / "net"), "far away"};
+};
+
+TEST_F(OpenFilesOnAFileSystemThatHangs, AsksForItOffTheLoopEachTime) {
+  const auto file = open("/net/file");
+  ASSERT_TRUE(file);
+  EXPECT_EQ(read(*file), "far away");
+  EXPECT_TRUE(file->file_system.may_hang);
+  EXPECT_TRUE(files.try_open("/net/file")) << "for a moment";
+  clock.advance(OpenFiles::kRevalidate);
+  EXPECT_FALSE(files.try_open("/net/file"));
+  EXPECT_EQ(open("/net/file"), file);
+  files.forget("/net/file");
+  EXPECT_FALSE(files.try_open("/net/file")) << "opening it may hang, though its name is known";
+}
+
+TEST_F(OpenFilesOnAFileSystemThatHangs, LeavesOthersAlone) {
+  auto file = open("/net/file");
+  ASSERT_TRUE(file);
+  net.hang();
+  clock.advance(OpenFiles::kRevalidate);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_FALSE(files.try_open("/net/file"));
+  EXPECT_FALSE(files.try_open("/net/other"));
+  EXPECT_TRUE(files.try_open("/here"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 100ms);
+  const auto late = loop.await(files.open_slowly("/net/file"));
+  EXPECT_EQ(late.error(), boost::system::errc::timed_out);
+  for (int i = 0; i < 40; ++i) {
+    static_cast<void>(loop.begin(files.open_slowly("/net/" + std::to_string(i))));
+  }
+  dir.write("new/file", "new");
+  EXPECT_TRUE(open("/new/file"));
+  const auto close = std::chrono::steady_clock::now();
+  files.forget("/net/file");
+  file.reset();  // closing it asks the other side
+  EXPECT_LT(std::chrono::steady_clock::now() - close, 100ms);
+  net.hang(false);
+  EXPECT_TRUE(disk::comes_true([&] { return pool.running() == 0; }));
 }
 
 }  // namespace

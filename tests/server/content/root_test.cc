@@ -10,6 +10,7 @@
 #include <atomic>
 #include <thread>
 
+#include "tests/support/refuse_call.h"
 #include "tests/support/temp_dir.h"
 
 namespace tallygate::content {
@@ -134,6 +135,41 @@ TEST_F(ContentRootTest, NeverOpensWhatALinkThatIsSwappedInPointsTo) {
   stop = true;
   swapper.join();
   EXPECT_GT(opened, 0);
+}
+
+// -- without waiting ----------------------------------------------------------------------------
+
+TEST_F(ContentRootTest, OpensInPlaceWhatIsInMemory) {
+  const auto file = root.open_file("/music/a.flac");  // its name is known from here on
+  ASSERT_TRUE(file);
+  const auto cached = root.open_cached("/music/a.flac");
+  ASSERT_TRUE(cached);
+  const auto seen = root.look_cached("/music/a.flac");
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(*seen, *status_of(cached->get()));
+  EXPECT_EQ(seen->version.size, 6u);
+}
+
+TEST_F(ContentRootTest, RefusesTheSameWithoutWaiting) {
+  fs::create_symlink("music/a.flac", inside / "link");
+  for (const auto& path :
+       {std::string("/link"), std::string("/../") + outside.str(), std::string("/music"),
+        std::string("/music/a.flac\0x", 15), "/" + std::string(5000, 'x')}) {
+    EXPECT_FALSE(root.open_file(path));
+    EXPECT_FALSE(root.open_cached(path)) << path;
+    EXPECT_FALSE(root.look_cached(path)) << path;
+  }
+}
+
+TEST_F(ContentRootTest, WaitsForEverythingOnAKernelThatCannotTell) {
+  std::thread old([&] {
+    if (!refuse_call(SYS_openat2, EINVAL)) GTEST_SKIP() << "no seccomp here";
+    EXPECT_EQ(root.open_cached("/music/a.flac").error(),
+              boost::system::errc::resource_unavailable_try_again);
+    EXPECT_EQ(root.look_cached("/music/a.flac").error(),
+              boost::system::errc::resource_unavailable_try_again);
+  });
+  old.join();
 }
 
 TEST(ContentRoot, ThatDoesNotExistSaysSo) {

@@ -3,174 +3,477 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
-#include <mutex>
+#include <numeric>
+#include <thread>
 
-#include "server/ledger/recovery.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/fake_storage.h"
+#include "tests/server/ledger/journal_rig.h"
+#include "tests/support/forwarding_storage.h"
 
 namespace tallygate::ledger {
 namespace {
 
-Entries entries_of(int records, std::string user_agent = {}) {
-  Entries entries;
-  if (user_agent.empty()) user_agent = "curl";
-  for (int i = 0; i < records; ++i) {
-    TransferEnded ended;
-    ended.bytes_sent = static_cast<std::uint64_t>(i);
-    ended.user_agent = user_agent;
-    append(entries, {link_key("a"), ended});
-    entries.events.push_back({static_cast<std::uint64_t>(i), "a", ended});
-  }
-  return entries;
+using namespace std::chrono_literals;
+
+const error_code kIoError = make_error_code(boost::system::errc::io_error);
+const error_code kDiskFull = make_error_code(boost::system::errc::no_space_on_device);
+const error_code kOverQuota(EDQUOT, boost::system::system_category());
+
+class JournalTest : public testing::Test, protected JournalRig {};
+
+std::vector<std::uint64_t> numbers(std::uint64_t first, std::size_t count) {
+  std::vector<std::uint64_t> all(count);
+  std::iota(all.begin(), all.end(), first);
+  return all;
 }
 
-class JournalTest : public testing::Test {
- protected:
-  JournalTest() {
-    const auto directory = disk.directory();
-    Recovered nothing;
-    nothing.next_seq = 7;
-    auto fresh = write_generation(*directory, nothing, clock.unix_now());
-    journal = std::make_unique<Journal>(std::move(fresh->file), fresh->end, clock,
-                                        [this](const std::vector<Event>& events) {
-                                          const std::lock_guard lock(mutex);
-                                          for (const Event& event : events)
-                                            told.push_back(event.seq);
-                                          order += 'f';
-                                        });
-  }
-  // Appends, and waits for the answer.
-  bool append_and_wait(Entries entries) {
-    std::optional<bool> answer;
-    std::condition_variable answered;
-    const bool accepted = journal->append(std::move(entries), [&](bool durable) {
-      const std::lock_guard lock(mutex);
-      answer = durable;
-      order += 'w';
-      answered.notify_one();
-    });
-    if (!accepted) return false;
-    std::unique_lock lock(mutex);
-    answered.wait(lock, [&] { return answer.has_value(); });
-    return *answer;
-  }
-  [[nodiscard]] std::string file() const { return disk.content("ledger-0000000000000001.tgl"); }
+// -- groups -------------------------------------------------------------------------------------
 
-  FakeDisk disk;
-  FakeClock clock;
-  std::mutex mutex;
-  std::vector<std::uint64_t> told;
-  std::string order;
-  std::unique_ptr<Journal> journal;
-};
-
-TEST_F(JournalTest, AnswersWhenItIsOnDiskAndHasToldTheFollower) {
+TEST_F(JournalTest, TellsTheFollowerWhatIsOnDiskAndOnlyThenCallsItDurable) {
   const std::uint64_t syncs = disk.syncs();
-  EXPECT_TRUE(append_and_wait(entries_of(1)));
+  const Ticket before = journal->durable();
+  const Ticket ticket = append(2);
+  EXPECT_EQ(ticket, before + 2);
+  EXPECT_EQ(journal->durable(), before);
+  EXPECT_TRUE(journal->turn());
   EXPECT_EQ(disk.syncs(), syncs + 1);
-  EXPECT_EQ(order, "fw");
-  EXPECT_EQ(journal->failure(), "");
+  EXPECT_EQ(told(), numbers(kFirstSeq, 2));
+  EXPECT_EQ(durable_when_told(), before);
+  EXPECT_EQ(journal->durable(), ticket);
+  EXPECT_EQ(journal->trouble(), "");
+  EXPECT_FALSE(journal->turn()) << "nothing waits";
 }
 
 TEST_F(JournalTest, NumbersEventsByTheirRecord) {
-  EXPECT_TRUE(append_and_wait(entries_of(2)));
-  EXPECT_TRUE(append_and_wait(entries_of(3)));
-  EXPECT_EQ(told, (std::vector<std::uint64_t>{7, 8, 9, 10, 11}));
+  EXPECT_TRUE(write(2));
+  EXPECT_TRUE(write(3));
+  EXPECT_EQ(told(), numbers(kFirstSeq, 5));
 }
 
 TEST_F(JournalTest, SyncsOnceForAllThatWaited) {
-  disk.stall();
-  ASSERT_TRUE(journal->append(entries_of(1), {}));
-  for (int i = 0; i < 100; ++i) ASSERT_TRUE(journal->append(entries_of(1), {}));
   const std::uint64_t before = disk.syncs();
-  disk.resume();
-  journal->flush();
-  EXPECT_LE(disk.syncs() - before, 2u)
-      << "one that was running, and one for all that came meanwhile";
-  EXPECT_EQ(told.size(), 101u);
+  for (int i = 0; i < 100; ++i) ASSERT_NE(append(1), 0u);
+  EXPECT_TRUE(journal->turn());
+  EXPECT_FALSE(journal->turn());
+  EXPECT_EQ(disk.syncs(), before + 1);
+  EXPECT_EQ(told(), numbers(kFirstSeq, 100));
 }
 
 TEST_F(JournalTest, ChainsBatchesOnBlocksThatItNeverWritesAgain) {
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(append_and_wait(entries_of(i + 1)));
-  const std::string bytes = file();
-  const auto head = parse_file_head(bytes.substr(0, kBlockBytes));
-  ASSERT_TRUE(head);
-  std::uint64_t chain = first_chain(*head);
-  std::size_t offset = kBlockBytes;
-  for (std::uint64_t number = 1; number <= 4; ++number) {  // the snapshot is the first
-    const auto batch = parse_batch_head(std::string_view(bytes).substr(offset));
-    ASSERT_TRUE(batch);
-    EXPECT_EQ(batch->number, number);
-    EXPECT_EQ(batch->chain, chain);
-    EXPECT_EQ(batch->snapshot, number == 1);
-    chain = batch->check;
-    offset += batch_extent(*batch);
+  std::string before = disk.content(segment_name(1));
+  std::size_t end = kBlockBytes;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(write(i + 1));
+    const std::string now = disk.content(segment_name(1));
+    EXPECT_EQ(now.size(), before.size()) << "it was allocated ahead";
+    EXPECT_EQ(now.substr(0, end), before.substr(0, end));
+    before = now;
+    end = kBlockBytes + static_cast<std::size_t>(journal->bytes_written());
+    EXPECT_EQ(now.find_first_not_of('\0', end), std::string::npos);
   }
-  EXPECT_EQ(offset, bytes.size());
-}
-
-TEST_F(JournalTest, ClosesAGroupThatHasGrownLarge) {
-  disk.stall();
-  ASSERT_TRUE(journal->append(entries_of(1), {}));
-  for (int i = 0; i < 10; ++i) {
-    ASSERT_TRUE(journal->append(entries_of(20, std::string(60'000, 'x')), {}));
-  }
-  disk.resume();
-  journal->flush();
-  const std::string bytes = file();
-  for (std::size_t offset = kBlockBytes; offset < bytes.size();) {
-    const auto batch = parse_batch_head(std::string_view(bytes).substr(offset));
-    ASSERT_TRUE(batch);
-    EXPECT_LT(batch->payload_bytes, kBatchBytesMax / 4);
-    offset += batch_extent(*batch);
+  const auto heads = batches();
+  ASSERT_EQ(heads.size(), 3u);
+  for (std::size_t i = 0; i < heads.size(); ++i) {
+    EXPECT_EQ(heads[i].number, i + 1);
+    EXPECT_EQ(heads[i].records, i + 1);
+    EXPECT_EQ(heads[i].chain, i == 0 ? kLedgerId : heads[i - 1].check);
+    EXPECT_EQ(heads[i].written_at, clock.unix_now());
+    EXPECT_FALSE(heads[i].end);
   }
 }
 
-TEST_F(JournalTest, IsCrowdedWhileTooMuchWaits) {
-  disk.stall();
-  EXPECT_FALSE(journal->crowded());
-  for (int i = 0; i < 20; ++i) {
-    ASSERT_TRUE(journal->append(entries_of(20, std::string(60'000, 'x')), {}));
+TEST(Journal, ClosesAGroupThatHasGrownLarge) {
+  JournalRig rig(32 << 20);
+  for (int i = 0; i < 100; ++i) ASSERT_NE(rig.append(1, 60'000), 0u);
+  while (rig.journal->turn()) {
   }
-  EXPECT_TRUE(journal->crowded());
-  EXPECT_TRUE(journal->append(entries_of(1), {})) << "what was admitted before may end";
-  disk.resume();
-  journal->flush();
-  EXPECT_FALSE(journal->crowded());
+  const auto heads = rig.batches();
+  EXPECT_GE(heads.size(), 5u);
+  for (const BatchHead& head : heads) EXPECT_LE(head.payload_bytes, (1u << 20) + 61'000);
+  EXPECT_EQ(rig.told(), numbers(JournalRig::kFirstSeq, 100));
 }
 
-TEST_F(JournalTest, ThatFailedOnceHasFailedForGood) {
-  // Calls of a batch: write, sync.
-  for (const std::uint64_t call : {1u, 2u}) {
-    SCOPED_TRACE(call == 1 ? "write" : "sync");
-    FakeDisk fresh_disk;
-    const auto directory = fresh_disk.directory();
-    auto fresh = write_generation(*directory, {}, clock.unix_now());
-    int followed = 0;
-    Journal j(std::move(fresh->file), fresh->end, clock,
-              [&](const std::vector<Event>&) { ++followed; });
-    fresh_disk.fail_call(call, make_error_code(boost::system::errc::io_error), false);
-    std::vector<int> answers;
-    fresh_disk.stall();
-    ASSERT_TRUE(j.append(entries_of(1), [&](bool durable) { answers.push_back(durable); }));
-    ASSERT_TRUE(j.append(entries_of(1), [&](bool durable) { answers.push_back(durable); }));
-    fresh_disk.resume();
-    j.flush();
-    EXPECT_EQ(answers, (std::vector<int>{0, 0})) << "nobody is told that it is durable";
-    EXPECT_EQ(followed, 0);
-    EXPECT_EQ(j.failure(), "the journal could not be written: Input/output error");
-    EXPECT_FALSE(j.append(entries_of(1), [&](bool) { ADD_FAILURE(); }))
-        << "though the disk is well";
-    EXPECT_EQ(fresh_disk.repeated_syncs(), 0u);
-    j.flush();  // returns
+TEST_F(JournalTest, ClosesAGroupBeforeItOutgrowsASmallSegment) {
+  for (int i = 0; i < 12; ++i) ASSERT_NE(append(1, 4000), 0u);
+  while (journal->turn()) {
+  }
+  EXPECT_EQ(journal->segment_number(), 1u);
+  for (const BatchHead& head : batches()) EXPECT_LE(head.payload_bytes, (16u << 10) + 5000);
+}
+
+TEST(Journal, IsUnavailableWhileTooMuchWaits) {
+  JournalRig rig(32 << 20);
+  EXPECT_FALSE(rig.journal->is_unavailable());
+  for (int i = 0; i < 300; ++i) ASSERT_NE(rig.append(1, 60'000), 0u);
+  EXPECT_TRUE(rig.journal->is_unavailable());
+  EXPECT_EQ(rig.journal->trouble(), "too much waits for the journal's disk");
+  EXPECT_NE(rig.append(1), 0u) << "what was admitted before may end";
+  ASSERT_TRUE(rig.journal->turn());
+  EXPECT_TRUE(rig.journal->is_unavailable()) << "until half of it is written";
+  while (rig.journal->turn()) {
+  }
+  EXPECT_FALSE(rig.journal->is_unavailable());
+  EXPECT_EQ(rig.journal->trouble(), "");
+  EXPECT_EQ(rig.told().size(), 301u);
+}
+
+// -- segments -----------------------------------------------------------------------------------
+
+TEST_F(JournalTest, GoesOnInTheNextSegmentAndMakesEachTwiceAsLongUpToTheMaximum) {
+  std::vector<std::uint64_t> lengths{64 << 10};
+  std::size_t records = 0;
+  while (lengths.size() < 6) {
+    if (const auto wanted = journal->wanted_segment()) {
+      EXPECT_EQ(wanted->number, lengths.size() + 1);
+      EXPECT_EQ(wanted->ledger_id, kLedgerId);
+      EXPECT_EQ(wanted->run, 1u);
+      lengths.push_back(wanted->length);
+      give_segment();
+    }
+    ASSERT_TRUE(write(5, 1000));
+    records += 5;
+  }
+  constexpr std::uint64_t kKiB = 1 << 10;
+  EXPECT_EQ(lengths, (std::vector<std::uint64_t>{64 * kKiB, 64 * kKiB, 128 * kKiB, 256 * kKiB,
+                                                 256 * kKiB, 256 * kKiB}));
+  EXPECT_EQ(segments_needed, 4);
+  EXPECT_EQ(told(), numbers(kFirstSeq, records));
+  const auto heads = batches();  // the reader checks number and chain over all segments
+  EXPECT_EQ(heads.size(), records / 5);
+  EXPECT_EQ(heads.back().number, records / 5);
+  EXPECT_EQ(heads.back().first_seq + 5, kFirstSeq + records);
+}
+
+TEST_F(JournalTest, WithoutANextSegmentWaitsAndGoesOnByItself) {
+  while (write(5, 1000)) {
+  }
+  const Ticket durable = journal->durable();
+  const std::vector<std::uint64_t> told_before = told();
+  EXPECT_FALSE(journal->turn());
+  EXPECT_FALSE(journal->is_unavailable()) << "it is being made, and worth waiting for";
+  EXPECT_FALSE(journal->has_failed());
+  EXPECT_EQ(journal->trouble(), "");
+  journal->no_segment("it cannot be made: No space left on device");
+  EXPECT_TRUE(journal->is_unavailable());
+  EXPECT_EQ(journal->trouble(), "it cannot be made: No space left on device");
+  const Ticket later = append(1);
+  EXPECT_NE(later, 0u) << "what was admitted before may end";
+  EXPECT_FALSE(journal->turn());
+  EXPECT_EQ(journal->durable(), durable);
+  EXPECT_EQ(told(), told_before);
+  give_segment();
+  EXPECT_TRUE(journal->turn());
+  EXPECT_FALSE(journal->is_unavailable());
+  EXPECT_EQ(journal->trouble(), "");
+  EXPECT_TRUE(journal->turn());
+  EXPECT_EQ(journal->durable(), later);
+  EXPECT_EQ(told(), numbers(kFirstSeq, later - kFirstSeq));
+  EXPECT_EQ(batches().back().first_seq + 1, later);
+}
+
+TEST_F(JournalTest, DoesNotMindThatASegmentCannotBeMadeWhileItHasRoom) {
+  journal->no_segment("No space left on device");
+  EXPECT_FALSE(journal->is_unavailable());
+  EXPECT_EQ(journal->trouble(), "");
+  EXPECT_TRUE(write(1));
+}
+
+TEST_F(JournalTest, RotatesWhenAskedTo) {
+  EXPECT_EQ(journal->rotate(), 1u) << "nothing stands in this one yet";
+  ASSERT_TRUE(write(2));
+  EXPECT_EQ(journal->rotate(), 0u) << "there is no other";
+  EXPECT_EQ(journal->segment_number(), 1u);
+  ASSERT_TRUE(write(1)) << "it goes on where it is";
+  give_segment();
+  EXPECT_EQ(journal->segment_number(), 1u);
+  append(3);
+  EXPECT_EQ(journal->rotate(), 2u);
+  EXPECT_EQ(journal->rotate(), 0u);
+  EXPECT_EQ(journal->wanted_segment()->length, std::uint64_t{64 << 10}) << "it was not filled";
+  while (journal->turn()) {
+  }
+  JournalPlace place;
+  place.ledger_id = place.chain = kLedgerId;
+  place.next_seq = kFirstSeq;
+  EXPECT_EQ(batches(1, place).size(), 2u);
+  const auto second = batches(2, place);
+  ASSERT_EQ(second.size(), 1u) << "what had waited";
+  EXPECT_EQ(second[0].records, 3u);
+}
+
+TEST_F(JournalTest, DoesNotRotateWhileAGroupWaitsForRoom) {
+  ASSERT_TRUE(write(1));
+  give_segment();
+  disk.fail_call(1, kDiskFull, true);
+  EXPECT_FALSE(write(1));
+  EXPECT_EQ(journal->rotate(), 0u);
+  disk.fail_nothing();
+  EXPECT_TRUE(journal->turn());
+  EXPECT_EQ(journal->rotate(), 2u);
+}
+
+// -- failures -----------------------------------------------------------------------------------
+
+TEST_F(JournalTest, OnAFullDiskWaitsAndLosesNothing) {
+  for (const error_code& full : {kDiskFull, kOverQuota}) {
+    SCOPED_TRACE(full.message());
+    const Ticket durable = journal->durable();
+    const auto told_before = told();
+    disk.fail_call(1, full, true);
+    const Ticket ticket = append(2);
+    const Ticket later = append(1);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_FALSE(journal->turn());
+      EXPECT_TRUE(journal->is_unavailable());
+      EXPECT_FALSE(journal->has_failed());
+      EXPECT_EQ(journal->trouble(), "the journal cannot be written: " + full.message());
+      EXPECT_EQ(journal->durable(), durable) << "acknowledged early";
+      EXPECT_EQ(told(), told_before);
+    }
+    const Ticket last = append(4);
+    EXPECT_EQ(last, later + 4);
+    disk.fail_nothing();
+    EXPECT_TRUE(journal->turn());
+    EXPECT_FALSE(journal->is_unavailable());
+    EXPECT_EQ(journal->trouble(), "");
+    EXPECT_GE(journal->durable(), ticket);
+    journal->turn();
+    EXPECT_EQ(journal->durable(), last);
+    EXPECT_EQ(told(), numbers(kFirstSeq, last - kFirstSeq));
+    EXPECT_EQ(batches().back().first_seq + batches().back().records, last);
+  }
+  EXPECT_EQ(disk.repeated_syncs(), 0u);
+}
+
+TEST(Journal, ThatFailedOnceHasFailedForGood) {
+  const struct {
+    const char* what;
+    std::uint64_t call;  // of a batch: write, sync
+    error_code error;
+  } cases[] = {
+      {"write", 1, kIoError},
+      {"sync", 2, kIoError},
+      {"sync", 2, kDiskFull},  // as final as any other: the system has dropped what it had
+      {"sync", 2, kOverQuota},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.what + (": " + c.error.message()));
+    JournalRig rig;
+    ASSERT_TRUE(rig.write(1));
+    rig.give_segment();
+    const Ticket durable = rig.journal->durable();
+    rig.disk.fail_call(c.call, c.error, false);
+    ASSERT_NE(rig.append(1), 0u);
+    EXPECT_TRUE(rig.journal->turn());
+    EXPECT_TRUE(rig.journal->has_failed());
+    EXPECT_TRUE(rig.journal->is_unavailable());
+    EXPECT_EQ(rig.journal->trouble(), "the journal could not be written: " + c.error.message());
+    EXPECT_EQ(rig.append(1), 0u) << "though the disk is well";
+    EXPECT_FALSE(rig.journal->turn());
+    EXPECT_FALSE(rig.journal->wanted_segment());
+    EXPECT_EQ(rig.journal->rotate(), 0u) << "this segment will never be complete";
+    EXPECT_EQ(rig.journal->segment_number(), 1u);
+    rig.journal->no_segment("another reason");
+    rig.journal->flush(0ms);
+    rig.journal->stop();
+    EXPECT_EQ(rig.journal->durable(), durable);
+    EXPECT_EQ(rig.told(), numbers(JournalRig::kFirstSeq, 1));
+    EXPECT_EQ(rig.journal->trouble(), "the journal could not be written: " + c.error.message());
+    EXPECT_EQ(rig.disk.repeated_syncs(), 0u);
   }
 }
 
-TEST_F(JournalTest, WritesWhatWaitsBeforeItEnds) {
-  for (int i = 0; i < 50; ++i) ASSERT_TRUE(journal->append(entries_of(1), {}));
-  journal.reset();
-  EXPECT_EQ(told.size(), 50u);
+TEST_F(JournalTest, ThatHasFailedDropsWhatStillWaits) {
+  for (int i = 0; i < 20; ++i) ASSERT_NE(append(1, 4000), 0u);  // several groups
+  disk.fail_call(2, kIoError, false);
+  while (journal->turn()) {
+  }
+  EXPECT_TRUE(told().empty());
+  EXPECT_EQ(journal->durable(), kFirstSeq);
+  EXPECT_EQ(disk.repeated_syncs(), 0u);
+}
+
+TEST_F(JournalTest, GivesUpBeforeWhatWaitsForAFullDiskFillsTheMemory) {
+  disk.fail_call(1, kDiskFull, true);
+  Entries large;
+  for (int i = 0; i < 15; ++i) {
+    large.bytes.assign(16 << 20, 'x');
+    large.records = 1;
+    ASSERT_NE(journal->append(large), 0u);
+    EXPECT_FALSE(journal->has_failed());
+  }
+  large.bytes.assign(16 << 20, 'x');
+  large.records = 1;
+  static_cast<void>(journal->append(large));
+  EXPECT_TRUE(journal->has_failed());
+  EXPECT_EQ(journal->trouble(), "the journal gave up: more than 256 MiB waited for its disk");
+  EXPECT_EQ(append(1), 0u);
+  while (journal->turn()) {
+  }
+  EXPECT_EQ(journal->durable(), kFirstSeq);
+}
+
+// -- the end ------------------------------------------------------------------------------------
+
+TEST_F(JournalTest, WritesWhatWaitsBeforeItEndsAndAMarkOfTheOrderlyStop) {
+  ASSERT_TRUE(write(1));
+  for (int i = 0; i < 8; ++i) ASSERT_NE(append(1, 4000), 0u);
+  journal->stop();
+  EXPECT_EQ(told(), numbers(kFirstSeq, 9));
+  const auto heads = batches();
+  EXPECT_TRUE(heads.back().end);
+  EXPECT_EQ(heads.back().records, 0u);
+  EXPECT_FALSE(heads[heads.size() - 2].end);
+  EXPECT_EQ(append(1), 0u);
+}
+
+TEST_F(JournalTest, ThatNeverWroteLeavesNoMark) {
+  const std::string before = disk.content(segment_name(1));
+  journal->stop();
+  EXPECT_EQ(disk.content(segment_name(1)), before);
+}
+
+TEST_F(JournalTest, ThatEndsOnAFullDiskSaysSo) {
+  ASSERT_TRUE(write(1));
+  disk.fail_call(1, kDiskFull, true);
+  append(1);
+  journal->stop();
+  EXPECT_TRUE(journal->has_failed());
+  EXPECT_EQ(journal->trouble(), "the journal could not be written: No space left on device");
+  EXPECT_EQ(told(), numbers(kFirstSeq, 1));
+}
+
+// -- with its thread ----------------------------------------------------------------------------
+
+// A file whose syncs a test lets through one by one.
+class GatedFile final : public ForwardingFile {
+ public:
+  using ForwardingFile::ForwardingFile;
+  error_code sync() override {
+    std::unique_lock lock(mutex_);
+    ++syncs_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return allowed_ >= syncs_; });
+    lock.unlock();
+    return ForwardingFile::sync();
+  }
+
+  void await_sync(int number) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return syncs_ >= number; });
+  }
+  void allow_syncs(int number) {
+    const std::lock_guard lock(mutex_);
+    allowed_ = number;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int syncs_ = 0;
+  int allowed_ = 0;
+};
+
+TEST(JournalThread, FormsABatchWhileTheOneBeforeIsBeingSynced) {
+  JournalRig rig;
+  SegmentHead head;
+  head.number = 1;
+  head.ledger_id = JournalRig::kLedgerId;
+  head.run = 1;
+  head.length = 1 << 20;
+  Segment segment = rig.make(head);
+  auto gated = std::make_unique<GatedFile>(std::move(segment.file));
+  GatedFile& gate = *gated;
+  segment.file = std::move(gated);
+  rig.begin(std::move(segment), 1 << 20);
+  rig.journal->start();
+
+  rig.append(1);
+  gate.await_sync(1);  // a lone change is on its way at once: it waits for no timer
+  for (int i = 0; i < 100; ++i) ASSERT_NE(rig.append(1), 0u);
+  EXPECT_EQ(rig.journal->durable(), JournalRig::kFirstSeq);
+  gate.allow_syncs(1);
+  gate.await_sync(2);
+  EXPECT_EQ(rig.journal->durable(), JournalRig::kFirstSeq + 1);
+  gate.allow_syncs(99);
+  rig.journal->flush(1h);
+  EXPECT_EQ(rig.journal->durable(), JournalRig::kFirstSeq + 101);
+  const auto heads = rig.batches();
+  ASSERT_EQ(heads.size(), 2u);
+  EXPECT_EQ(heads[0].records, 1u);
+  EXPECT_EQ(heads[1].records, 100u) << "one sync for all that came meanwhile";
+}
+
+TEST(JournalThread, GoesOnByItselfWhenItsSegmentComes) {
+  JournalRig rig;
+  rig.journal->start();
+  while (!rig.journal->is_unavailable()) {
+    rig.append(1, 4000);
+    rig.journal->flush(0ms);
+    std::this_thread::yield();
+  }
+  const Ticket ticket = rig.append(1);
+  EXPECT_LT(rig.journal->durable(), ticket);
+  rig.give_segment();
+  while (rig.journal->durable() < ticket) {
+    if (rig.journal->wanted_segment()) rig.give_segment();
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(rig.told(), numbers(JournalRig::kFirstSeq, ticket - JournalRig::kFirstSeq));
+  EXPECT_EQ(rig.journal->trouble(), "");
+}
+
+TEST(JournalThread, GoesOnByItselfWhenTheDiskHasRoomAgain) {
+  JournalRig rig;
+  rig.give_segment();  // which is no room: the disk has none
+  rig.journal->start();
+  rig.disk.fail_call(1, kDiskFull, true);
+  const Ticket ticket = rig.append(1);
+  while (!rig.journal->is_unavailable()) std::this_thread::yield();
+  EXPECT_LT(rig.journal->durable(), ticket);
+  rig.disk.fail_nothing();
+  rig.journal->flush(1h);
+  EXPECT_EQ(rig.journal->durable(), ticket);
+  EXPECT_FALSE(rig.journal->is_unavailable());
+}
+
+TEST(JournalThread, RotatesBetweenTwoBatchesWhileOthersAppend) {
+  JournalRig rig(1 << 20, 1 << 20);
+  rig.give_segment();
+  rig.journal->start();
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    for (int i = 0; i < 200 && !stop; ++i) {  // too few to fill a segment
+      rig.append(1);
+      rig.journal->flush(1h);
+    }
+  });
+  rig.append(1);
+  rig.journal->flush(1h);
+  for (std::uint64_t number = 2; number < 6; ++number) {
+    std::uint64_t rotated = 0;
+    while (rotated < number) {  // the one before as long as nothing stands in it
+      rig.append(1);
+      rotated = rig.journal->rotate();
+      ASSERT_NE(rotated, 0u);
+    }
+    EXPECT_EQ(rotated, number);
+    rig.give_segment();
+  }
+  stop = true;
+  other.join();
+  rig.journal->stop();
+  EXPECT_EQ(rig.batches().back().number, rig.batches().size());
+}
+
+TEST(JournalThread, ReleasesWhoeverFlushesAJournalThatFails) {
+  JournalRig rig;
+  rig.journal->start();
+  rig.disk.fail_call(2, kIoError, true);
+  rig.append(1);
+  rig.journal->flush(1h);
+  EXPECT_TRUE(rig.journal->has_failed());
+  EXPECT_EQ(rig.journal->rotate(), 0u);
 }
 
 }  // namespace

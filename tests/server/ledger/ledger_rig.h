@@ -1,4 +1,7 @@
 // A ledger on a disk that fails on request, and one worker that asks it.
+//
+// Nothing runs by itself: the journal and the keeper do their work when the worker has nothing left
+// to do but wait for them. With `options.background` they have their threads.
 #pragma once
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -16,20 +19,6 @@
 
 namespace tallygate::ledger {
 
-// Runs a worker's coroutine to its end.
-template <class T>
-T run(asio::io_context& context, Task<T> task) {
-  std::optional<T> result;
-  asio::co_spawn(context.get_executor(), std::move(task),
-                 [&result](const std::exception_ptr& error, T value) {
-                   if (error) std::rethrow_exception(error);
-                   result.emplace(std::move(value));
-                 });
-  context.restart();
-  context.run();
-  return std::move(*result);
-}
-
 struct Ask {
   std::string link_id = "a";
   Limit limit = 1;
@@ -43,10 +32,16 @@ struct Ask {
 
 class LedgerRig {
  public:
+  LedgerRig() {
+    options.background = false;
+    options.segment_bytes_min = options.segment_bytes_max = 64 << 10;
+    options.recovery_threads = 1;
+    options.follower_cursor = [this] { return follower.cursor(); };
+  }
+
   // Empty: it is open; else why not.
   std::string open() {
     follower.revive();
-    options.follower_cursor = follower.cursor();
     auto opened = Ledger::open(
         disk.directory(), options, clock,
         [this](const std::vector<Event>& events) { follower.take(events); },
@@ -62,6 +57,27 @@ class LedgerRig {
     ledger.reset();
   }
 
+  // Runs a worker's coroutine to its end. What waits for a disk that does not answer gives up.
+  template <class T>
+  T run(Task<T> task) {
+    std::optional<T> result;
+    asio::co_spawn(context.get_executor(), std::move(task),
+                   [&result](const std::exception_ptr& error, T value) {
+                     if (error) std::rethrow_exception(error);
+                     result.emplace(std::move(value));
+                   });
+    context.restart();
+    if (options.background) {
+      context.run();
+      return std::move(*result);
+    }
+    for (context.poll(); !result; context.poll()) {
+      if (!ledger->turn()) room.give_up();
+      context.restart();
+    }
+    return std::move(*result);
+  }
+
   Result<Admission, Refusal> admit(const Ask& ask) {
     const Span range = ask.range.value_or(Span{0, ask.size});
     AdmitRequest r;
@@ -70,15 +86,15 @@ class LedgerRig {
     r.signed_limit = ask.limit;
     r.expires_at = ask.expires_at;
     r.word = ask.word;
-    r.version = {1, ask.version};
+    r.version = {ask.version};
     r.size = ask.size;
     r.ranges = {&range, 1};
     r.window_bytes = ask.window;
-    return run(context, ledger->admit(r));
+    return run(ledger->admit(r, room));
   }
   PendingLease::Outcome lease(FlightRef flight, std::uint64_t upto) {
-    PendingLease lease = ledger->lease(flight, upto, context.get_executor());
-    return run(context, lease.outcome());
+    PendingLease lease = ledger->lease(flight, upto, room);
+    return run(lease.outcome());
   }
   // A whole copy, acknowledged.
   Result<Admission, Refusal> download(const Ask& ask) {
@@ -105,6 +121,7 @@ class LedgerRig {
   DurableFollower follower;
   Ledger::Options options;
   asio::io_context context;
+  WaitingRoom room{context.get_executor(), kDurableTimeout};
   std::vector<std::string> notes;
   std::unique_ptr<Ledger> ledger;  // ends first
 };

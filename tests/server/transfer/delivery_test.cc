@@ -33,16 +33,16 @@ class DeliveryTest : public testing::Test {
     request.link_id = "a";
     request.path = "/f";
     request.signed_limit = limit;
-    request.version = {1, size};
+    request.version = {size};
     request.size = size;
     request.ranges = spans;
     request.window_bytes = lease_window(size);
-    const auto admitted = ledger::run(rig.context, rig.ledger->admit(request));
+    const auto admitted = rig.run(rig.ledger->admit(request, rig.room));
     if (!admitted) return nullptr;
-    return std::make_unique<Delivery>(*rig.ledger, *admitted, ledger::link_key("a"), file, spans,
-                                      ledger::TransferEnded{}, rig.clock);
+    return std::make_unique<Delivery>(*rig.ledger, rig.room, *admitted, "a", ledger::link_key("a"),
+                                      file, spans, ledger::TransferEnded{}, rig.clock);
   }
-  std::uint64_t leased(Delivery& delivery) { return ledger::run(rig.context, delivery.leased()); }
+  std::uint64_t leased(Delivery& delivery) { return rig.run(delivery.leased()); }
   ledger::AccountView view() { return *rig.ledger->view("a"); }
   ledger::TransferEnded told() {
     rig.ledger->flush();
