@@ -49,11 +49,9 @@ Application::Application(Configuration configuration) : configuration_(std::move
 std::string Application::open_shop(const Clock& clock) {
   const auto& settings = configuration_.settings;
   if (settings.shop.url.empty()) return {};
-  auto database = shop::make_database(settings.shop.url);
+  auto database = shop::make_database(settings, {});
   if (!database) return "shop.url: " + database.error().text;
-  shop::OutboxOptions options;
-  options.create_rows = settings.links.authority == config::Authority::signature;
-  auto outbox = shop::Outbox::open(settings.ledger.dir + "/outbox.db", clock, options);
+  auto outbox = shop::Outbox::open(settings.ledger.dir + "/outbox.db", clock, {});
   if (!outbox) return "the outbox in " + settings.ledger.dir + ": " + outbox.error().text;
   shop::ExchangeOptions exchange;
   exchange.edge_id = settings.shop.edge_id;

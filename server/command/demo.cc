@@ -26,7 +26,7 @@
 #include "server/command/configuration.h"
 #include "server/command/exit_code.h"
 #include "server/command/signals.h"
-#include "server/shop/sqlite.h"
+#include "server/shop/sqlite/sqlite.h"
 
 namespace tallygate::command {
 namespace {

@@ -44,7 +44,7 @@ std::unique_ptr<shop::Database> database_of(const std::string& file, config::Set
     fmt::print(stderr, "{}: there is no [shop]\n", file);
     return nullptr;
   }
-  auto database = shop::make_database(settings.shop.url);
+  auto database = shop::make_database(settings, {});
   if (!database) {
     fmt::print(stderr, "{}: shop.url: {}\n", file, database.error().text);
     return nullptr;

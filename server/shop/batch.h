@@ -1,6 +1,7 @@
 // One batch of the stream that an edge sends to the shop's database: what is applied in one
 // transaction, or not at all.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,7 +11,8 @@
 
 namespace tallygate::shop {
 
-// A row that should exist since the link was used; an existing one is left alone.
+// A link that was used for the first time. Where the database makes rows, there is one from now on;
+// an existing one is left alone.
 struct CreatedRow {
   std::string link_id;
   std::string file_id;
@@ -37,6 +39,14 @@ struct Batch {
   std::vector<CountedCopies> counted;
   std::vector<BlockedRow> blocked;
   std::vector<HistoryRow> history;
+
+  [[nodiscard]] std::size_t items() const noexcept {
+    return created.size() + counted.size() + blocked.size() + history.size();
+  }
 };
+
+// The same batch as batches of one item each, in the order in which a database applies them: for
+// the rare one of which a single item is refused.
+[[nodiscard]] std::vector<Batch> split_items(const Batch& batch);
 
 }  // namespace tallygate::shop

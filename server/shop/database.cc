@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "server/shop/sqlite_database.h"
+#include "server/shop/sqlite/sqlite_database.h"
 
 namespace tallygate::shop {
 
@@ -10,13 +10,16 @@ void throw_exception_from_error(const Failure& failure, const boost::source_loca
   throw std::runtime_error(failure.text);
 }
 
-Answer<std::unique_ptr<Database>> make_database(std::string_view url) {
+Answer<std::unique_ptr<Database>> make_database(const config::Settings& settings,
+                                                std::string /*password*/) {
   constexpr std::string_view kSqlite = "sqlite:";
-  if (url.starts_with(kSqlite) && url.size() > kSqlite.size()) {
+  const auto& url = settings.shop.url;
+  const bool makes_rows = settings.links.authority == config::Authority::signature;
+  if (url.starts_with(kSqlite)) {
     return std::unique_ptr<Database>(
-        std::make_unique<SqliteDatabase>(std::string(url.substr(kSqlite.size()))));
+        std::make_unique<SqliteDatabase>(url.substr(kSqlite.size()), makes_rows));
   }
-  return Failure{false, "not a database that is supported; expected sqlite:/path/to/shop.db"};
+  return Failure{false, "not a database that is supported"};
 }
 
 }  // namespace tallygate::shop

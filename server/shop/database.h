@@ -1,4 +1,5 @@
-// The shop's database as the sync sees it. SQLite implements it; others follow the same contract.
+// The shop's database as the sync sees it: tallygate's own tables on SQLite, PostgreSQL or MariaDB,
+// or the tables of a shop system on MariaDB.
 //
 // Used by one thread at a time, after `open`. Every call may block for as long as the database
 // takes, bounded by the implementation's own time-out, and none throws. After a failure that is not
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/config/settings.h"
 #include "core/shop/word.h"
 #include "server/shop/batch.h"
 
@@ -47,14 +49,18 @@ struct Row {
   std::uint64_t used = 0;  // of all edges
 };
 
-// A row that somebody else changed since the mark was last acknowledged.
+// Something that somebody else changed since the mark was last acknowledged: a link's row, or what
+// several links depend on (an order, a product of a shop system).
 struct Mark {
-  std::string link_id;
+  char kind = 'L';     // 'L': `object` is a link's id; others are the schema's own
+  std::string object;  // its key in the shop
   std::uint64_t generation = 0;
 };
+// The mark and the links that it is about, of one snapshot or of a later one.
 struct Change {
   Mark mark;
-  std::optional<Row> row;  // nullopt: the row is gone
+  std::vector<Row> rows;
+  std::vector<std::string> gone;  // have no row
 };
 
 enum class Pushed : std::uint8_t {
@@ -82,6 +88,13 @@ struct Edit {
   bool create = false;  // make the row if there is none
 };
 
+// Links of this edge without a row.
+struct LostLinks {
+  std::vector<std::string> link_ids;
+  std::string next;     // where to go on
+  bool is_end = false;  // nothing comes after `next`
+};
+
 // One line of `tallygate shop status`.
 struct EdgeSeen {
   Edge edge;
@@ -98,15 +111,24 @@ class Database {
 
   // Where it is, for messages; without a password.
   [[nodiscard]] virtual std::string name() const = 0;
+  // What it is, as "PostgreSQL 15.18"; may be more exact after open().
+  [[nodiscard]] virtual std::string engine() const = 0;
+  // False: a link's first use makes no row; the shop makes one when it sells something.
+  [[nodiscard]] virtual bool makes_rows() const noexcept = 0;
 
-  // Connects, and fails by naming every table, column and trigger that is missing. `create`: an
-  // embedded database may be made now; a server's schema is made by `tallygate shop init` only.
+  // Connects, and fails by naming everything that is missing: tables, columns, triggers, rights.
+  // `create`: an embedded database may be made now; a server's schema is made by `tallygate shop
+  // init` only.
   [[nodiscard]] virtual Answer<void> open(bool create) = 0;
   virtual void close() noexcept = 0;
 
-  // Tables and triggers; what exists stays as it is. Needs no open().
+  // Makes tables, columns and triggers that are missing; what exists stays as it is. Needs no
+  // open(), and on a server more rights than the rest.
   [[nodiscard]] virtual Answer<void> create_schema() = 0;
-  [[nodiscard]] virtual std::string_view schema_sql() const = 0;
+  // The same for somebody who runs it by hand, in the language of the database's own shell.
+  [[nodiscard]] virtual std::string schema_sql() const = 0;
+  // The rights that the rest needs, as statements for `user`; empty: there are none to be had.
+  [[nodiscard]] virtual std::string grants_sql(std::string_view user) const = 0;
 
   // Makes this edge known, for push and for the marks of changes. Returns its last_seq. Before any
   // of the following.
@@ -116,9 +138,13 @@ class Database {
   // Gate, rows, counters and history in one transaction: sent twice, applied once.
   [[nodiscard]] virtual Answer<PushReport> push(const Batch& batch) = 0;
 
-  // Differs from an earlier stamp of this connection if anybody else committed in between.
+  // Differs from an earlier stamp of this connection if anybody else committed in between; may
+  // differ without.
   [[nodiscard]] virtual Answer<std::uint64_t> change_stamp() = 0;
-  // Marks and rows of one snapshot. Own pushes leave no marks.
+  // Becomes readable when somebody may have changed something, so that nobody need wait for the
+  // next poll; change_stamp() makes it unreadable. -1: there is none.
+  [[nodiscard]] virtual int wake_descriptor() const noexcept { return -1; }
+  // Own pushes leave no marks.
   [[nodiscard]] virtual Answer<std::vector<Change>> take_changes(std::size_t marks_max) = 0;
   // Removes the marks that are still of the same generation.
   [[nodiscard]] virtual Answer<void> acknowledge(std::span<const Mark> marks) = 0;
@@ -128,6 +154,10 @@ class Database {
   // Up to `rows_max` rows whose id is greater than `after`, by id. Fewer: the end.
   [[nodiscard]] virtual Answer<std::vector<Row>> scan(std::string_view after,
                                                       std::size_t rows_max) = 0;
+  // Of the links that this edge ever told of, up to `links_max` whose id is greater than `after`:
+  // those that have no row.
+  [[nodiscard]] virtual Answer<LostLinks> scan_lost(std::string_view after,
+                                                    std::size_t links_max) = 0;
 
   // False: there is no such row, and nothing was done. Leaves a mark for every edge, this one too.
   [[nodiscard]] virtual Answer<bool> edit(std::string_view link_id, const Edit& edit) = 0;
@@ -136,7 +166,8 @@ class Database {
   [[nodiscard]] virtual Answer<std::vector<EdgeSeen>> edges() = 0;
 };
 
-// From the setting shop.url.
-[[nodiscard]] Answer<std::unique_ptr<Database>> make_database(std::string_view url);
+// From the settings. `password`: what stands in shop.password_file; empty: none.
+[[nodiscard]] Answer<std::unique_ptr<Database>> make_database(const config::Settings& settings,
+                                                              std::string password);
 
 }  // namespace tallygate::shop

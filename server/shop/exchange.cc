@@ -49,6 +49,14 @@ Exchange::TimePoint Exchange::next_turn() const {
   return std::max(retry_at_, std::min(poll_at_, scan_at_));
 }
 
+int Exchange::wake_descriptor() const noexcept {
+  return connected_ ? database_.wake_descriptor() : -1;
+}
+
+void Exchange::on_wake() noexcept {
+  poll_at_ = {};
+}
+
 void Exchange::connect(TimePoint now) {
   if (connected_) return;
   // Before anything was pushed there is nothing to lose: a file may be made.
@@ -141,7 +149,11 @@ Exchange::Step Exchange::settle(const Batch& batch) {
     // A row that was there already may say something: no look-up need have come before.
     const auto rows = database_.load(link_ids);
     if (!rows) return reading_failed(rows.error());
-    for (const auto& link_id : link_ids) ledger_.row_acknowledged(link_id);
+    if (database_.makes_rows()) {
+      for (const auto& link_id : link_ids) ledger_.row_acknowledged(link_id);
+    } else {
+      for (const auto& row : *rows) ledger_.row_acknowledged(row.link_id);
+    }
     for (const auto& row : *rows) apply(row);
     if (!persist_words()) return Step::failed;
   }
@@ -194,14 +206,15 @@ Exchange::Step Exchange::take_page(TimePoint now, bool& more, bool& held) {
   if (!changes) return reading_failed(changes.error());
   std::vector<Mark> taken;
   for (const auto& change : *changes) {
-    const auto& link_id = change.mark.link_id;
-    if (ledger_.knows(link_id)) {
-      change.row ? ledger_.apply_word(link_id, change.row->word) : ledger_.row_gone(link_id);
-    } else if (looked_up_.contains(link_id)) {
-      held = true;
-      continue;
+    for (const auto& row : change.rows) apply(row);
+    for (const auto& link_id : change.gone) {
+      if (ledger_.knows(link_id)) ledger_.row_gone(link_id);
     }
-    taken.push_back(change.mark);
+    if (is_held(change)) {
+      held = true;
+    } else {
+      taken.push_back(change.mark);
+    }
   }
   if (!taken.empty() && !persist_words()) return Step::failed;
   if (const auto done = database_.acknowledge(taken); !done) return writing_failed(done.error());
@@ -209,16 +222,28 @@ Exchange::Step Exchange::take_page(TimePoint now, bool& more, bool& held) {
   return Step::progress;
 }
 
+// A link was read for a customer a moment ago, and the ledger will hear of it only now.
+bool Exchange::is_held(const Change& change) {
+  const auto waits = [&](const std::string& link_id) {
+    return looked_up_.contains(link_id) && !ledger_.knows(link_id);
+  };
+  return !looked_up_.empty() && (std::ranges::any_of(change.rows, waits, &Row::link_id) ||
+                                 std::ranges::any_of(change.gone, waits));
+}
+
 Exchange::Step Exchange::scan(TimePoint now) {
   if (now < scan_at_) return Step::idle;
+  return rows_scanned_ ? scan_lost(now) : scan_rows(now);
+}
+
+Exchange::Step Exchange::scan_rows(TimePoint now) {
   const auto rows = database_.scan(scanned_to_, kScanRowsPerPage);
   if (!rows) return reading_failed(rows.error());
   for (const auto& row : *rows) apply(row);
   if (rows->size() < kScanRowsPerPage) {
-    first_scan_ = false;
+    rows_scanned_ = true;
     scanned_to_.clear();
-    scan_at_ = now + options_.scan_every;
-    return Step::idle;
+    return Step::progress;
   }
   scanned_to_ = rows->back().link_id;
   if (first_scan_) return Step::progress;
@@ -226,8 +251,27 @@ Exchange::Step Exchange::scan(TimePoint now) {
   return Step::idle;
 }
 
+Exchange::Step Exchange::scan_lost(TimePoint now) {
+  const auto lost = database_.scan_lost(scanned_to_, kScanRowsPerPage);
+  if (!lost) return reading_failed(lost.error());
+  for (const auto& link_id : lost->link_ids) {
+    if (ledger_.knows(link_id)) ledger_.row_gone(link_id);
+  }
+  if (lost->is_end) {
+    status_.last_scan_at = clock_.unix_now();
+    start_scan(now + options_.scan_every);
+    first_scan_ = false;
+    return Step::idle;
+  }
+  scanned_to_ = lost->next;
+  if (first_scan_) return Step::progress;
+  scan_at_ = now + kScanPageEvery;
+  return Step::idle;
+}
+
 void Exchange::start_scan(TimePoint now) {
   first_scan_ = true;
+  rows_scanned_ = false;
   scanned_to_.clear();
   scan_at_ = now;
 }
@@ -271,6 +315,8 @@ Answer<bool> Exchange::edit(std::string_view link_id, const Edit& edit) {
 }
 
 Status Exchange::status() {
+  status_.engine = database_.engine();
+  status_.copies_waiting = outbox_.copies_waiting();
   if (const auto backlog = outbox_.backlog()) {
     status_.batches_waiting = backlog->batches;
     status_.oldest_waiting_at = backlog->oldest_at;

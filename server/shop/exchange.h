@@ -39,13 +39,16 @@ struct LookUp {
 
 // For /healthz, `links` and `shop status`.
 struct Status {
+  std::string engine;  // as Database::engine
   bool reachable = false;
   std::string last_error;              // why not reachable, or what else failed; empty: nothing
   std::string alarm;                   // an operator must act: nothing is pushed until then
   std::uint64_t events_waiting = 0;    // handed over by the ledger, not in the outbox yet
   std::uint64_t batches_waiting = 0;   // in the outbox, not acknowledged
   std::int64_t oldest_waiting_at = 0;  // unix seconds; 0: nothing waits
+  std::uint64_t copies_waiting = 0;    // counted in those batches
   std::int64_t last_push_at = 0;       // unix seconds; 0: none since the start
+  std::int64_t last_scan_at = 0;       // when all rows had been read; 0: not since the start
   std::uint64_t parked = 0;            // items that the database refused, since the start
   std::string last_parked;             // link and reason of the last one
 };
@@ -62,6 +65,10 @@ class Exchange {
   bool turn();
   // When turn() has something to do again, events and requests aside.
   [[nodiscard]] TimePoint next_turn() const;
+  // Readable when it may have something to do before; -1: never.
+  [[nodiscard]] int wake_descriptor() const noexcept;
+  // It was readable: the next turn looks for changes.
+  void on_wake() noexcept;
 
   // Sends what the outbox holds, for `at_most` this long. True: nothing is left to send.
   bool push_all(std::chrono::milliseconds at_most);
@@ -85,8 +92,11 @@ class Exchange {
   Step pull(TimePoint now);
   Step take_page(TimePoint now, bool& more, bool& held);
   Step scan(TimePoint now);
+  Step scan_rows(TimePoint now);
+  Step scan_lost(TimePoint now);
   void start_scan(TimePoint now);
   void apply(const Row& row);
+  bool is_held(const Change& change);
   bool persist_words();
   Step reading_failed(const Failure& failure);
   Step writing_failed(const Failure& failure);
@@ -109,7 +119,9 @@ class Exchange {
   // must not miss a change that comes in between.
   std::unordered_map<std::string, TimePoint> looked_up_;
 
+  // First over all rows, then over all links of this edge for those whose row is gone.
   bool first_scan_ = false;  // since connecting: at full speed
+  bool rows_scanned_ = false;
   std::string scanned_to_;
   TimePoint scan_at_{};
 

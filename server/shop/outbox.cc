@@ -12,6 +12,7 @@ using sqlite::Transaction;
 
 constexpr std::chrono::milliseconds kBusyTimeout{1000};
 constexpr int kPrunedPerAcknowledgement = 4;  // bounds the work; still outpaces what is added
+constexpr int kPrunedPerConsume = 64;
 
 template <class... Fs>
 struct Overloaded : Fs... {
@@ -82,6 +83,7 @@ void Outbox::load() {
         static_cast<std::uint64_t>(query.integer(1)), static_cast<std::uint64_t>(query.integer(2)),
         static_cast<std::uint64_t>(query.integer(3)), static_cast<std::size_t>(query.integer(4))};
     query.reset();
+    copies_waiting_ = store_->copies_after(at_.acknowledged);
     return;
   }
   epoch_ = new_epoch();
@@ -96,20 +98,39 @@ Answer<void> Outbox::consume(std::span<const ledger::Event> events) {
   auto consumed = guarded<void>([&]() -> Answer<void> {
     Transaction transaction(store_->db, Transaction::Kind::write);
     auto at = at_;
+    const bool is_full = !make_room();
+    std::uint64_t copies = 0;
+    std::uint64_t dropped = 0;
     std::uint32_t ordinal = 0;
     for (auto event = taken; event != events.end(); ++event) {
       ordinal = event->seq == at.consumed ? ordinal + 1 : 0;
-      append(at, *event, ordinal);
+      if (const auto* counted = std::get_if<ledger::CopiesCounted>(&event->what)) {
+        copies += counted->copies;
+      }
+      if (is_full && std::holds_alternative<ledger::TransferEnded>(event->what)) {
+        ++dropped;
+      } else {
+        append(at, *event, ordinal);
+      }
       at.consumed = event->seq;
     }
     store_->sql->move.run(at.consumed, at.sealed, at.acknowledged, at.open_items);
     transaction.commit();
     at_ = at;
+    copies_waiting_ += copies;
+    history_dropped_ += dropped;
     return {};
   });
   // The joiner has seen events that were not stored; what comes next must not refer to them.
   if (!consumed) joiner_.clear();
   return consumed;
+}
+
+// False: the file is as large as it may become.
+bool Outbox::make_room() {
+  if (store_->bytes_used() <= options_.bytes_max) return true;
+  store_->prune(clock_.unix_now() + 1, kPrunedPerConsume);
+  return store_->bytes_used() <= options_.bytes_max;
 }
 
 void Outbox::append(Position& at, const ledger::Event& event, std::uint32_t ordinal) {
@@ -123,7 +144,6 @@ void Outbox::append(Position& at, const ledger::Event& event, std::uint32_t ordi
   ++at.open_items;
   std::visit(
       Overloaded{[&](const ledger::LinkUsed& used) {
-                   if (!options_.create_rows) return;
                    sql.add_created.run(seq, event.link_id, used.path);
                    if (!used.parent_id.empty()) sql.add_created.run(seq, used.parent_id, used.path);
                  },
@@ -169,12 +189,14 @@ Answer<void> Outbox::acknowledge(std::uint64_t seq) {
     Transaction transaction(store_->db, Transaction::Kind::write);
     auto at = at_;
     at.acknowledged = seq;
+    const auto copies = store_->copies_of(seq);
     const auto now = clock_.unix_now();
     store_->sql->acknowledge.run(seq, now);
     store_->sql->move.run(at.consumed, at.sealed, at.acknowledged, at.open_items);
     store_->prune(now - options_.keep_acknowledged.count(), kPrunedPerAcknowledgement);
     transaction.commit();
     at_ = at;
+    copies_waiting_ -= std::min(copies, copies_waiting_);
     return {};
   });
 }

@@ -29,8 +29,10 @@ namespace tallygate::shop {
 inline constexpr std::size_t kBatchItemsMax = 1000;
 
 struct OutboxOptions {
-  bool create_rows = true;  // first use makes a row: links.authority = "signature"
   std::chrono::seconds keep_acknowledged = std::chrono::hours(7 * 24);
+  // Beyond this size acknowledged batches go before their time; if that does not help, counts are
+  // still taken (they grow with the links, not with the downloads), but no more history.
+  std::uint64_t bytes_max = std::uint64_t{1} << 30;
 };
 
 // How much waits.
@@ -59,6 +61,10 @@ class Outbox {
   [[nodiscard]] std::uint64_t sealed_seq() const noexcept { return at_.sealed; }
   [[nodiscard]] std::uint64_t acknowledged_seq() const noexcept { return at_.acknowledged; }
   [[nodiscard]] bool has_open_items() const noexcept { return at_.open_items > 0; }
+  // Copies in the batches that are not acknowledged.
+  [[nodiscard]] std::uint64_t copies_waiting() const noexcept { return copies_waiting_; }
+  // Transfers that came when the file was full, since the start: not in the history.
+  [[nodiscard]] std::uint64_t history_dropped() const noexcept { return history_dropped_; }
 
   // Events in the order of their numbers; those taken before are skipped. Events that share a
   // number must come in one call.
@@ -90,6 +96,7 @@ class Outbox {
   template <class T, class Work>
   Answer<T> guarded(Work work);
   void load();
+  bool make_room();
   void append(Position& at, const ledger::Event& event, std::uint32_t ordinal);
 
   const Clock& clock_;
@@ -97,6 +104,8 @@ class Outbox {
   std::unique_ptr<Store> store_;
   std::uint64_t epoch_ = 0;
   Position at_;
+  std::uint64_t copies_waiting_ = 0;
+  std::uint64_t history_dropped_ = 0;
   HistoryJoiner joiner_;  // not on disk: after a restart, transfers begin new rows
 };
 

@@ -45,6 +45,14 @@ std::uint64_t count(const sqlite::Statement& from, int column) {
   return static_cast<std::uint64_t>(from.integer(column));
 }
 
+// Of a statement that yields one number.
+std::uint64_t single(sqlite::Statement& query) {
+  query.step();
+  const auto number = count(query, 0);
+  query.reset();
+  return number;
+}
+
 void check_format(sqlite::Connection& db) {
   sqlite::Statement query(db,
                           "SELECT user_version, (SELECT count(*) FROM sqlite_schema)"
@@ -86,10 +94,15 @@ OutboxStatements::OutboxStatements(sqlite::Connection& db)
       history(db,
               "SELECT event_id, link_id, started_at, ended_at, client_ip, user_agent, bytes_sent,"
               " file_size, outcome, counted FROM history WHERE seq = ?1 ORDER BY event_id"),
+      copies(db, "SELECT coalesce(sum(copies), 0) FROM counted WHERE seq = ?1"),
+      copies_after(db, "SELECT coalesce(sum(copies), 0) FROM counted WHERE seq > ?1"),
       // Batches are acknowledged in their order, so the oldest tells whether any is old enough.
       old_batch(db,
                 "SELECT seq FROM (SELECT seq, acknowledged_at FROM batch ORDER BY seq LIMIT 1)"
-                " WHERE acknowledged_at < ?1") {}
+                " WHERE acknowledged_at < ?1"),
+      bytes_used(db,
+                 "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count,"
+                 " pragma_freelist_count, pragma_page_size") {}
 
 Outbox::Store::Store(std::filesystem::path path, std::chrono::milliseconds busy_timeout)
     : file(std::move(path)), db(file.string(), sqlite::OpenMode::create, busy_timeout) {
@@ -146,6 +159,18 @@ void Outbox::Store::prune(std::int64_t before, int batches_max) {
       sqlite::Statement(db, std::string("DELETE FROM ") + table + " WHERE seq = ?1").run(seq);
     }
   }
+}
+
+std::uint64_t Outbox::Store::bytes_used() {
+  return single(sql->bytes_used.bind());
+}
+
+std::uint64_t Outbox::Store::copies_of(std::uint64_t seq) {
+  return single(sql->copies.bind(seq));
+}
+
+std::uint64_t Outbox::Store::copies_after(std::uint64_t seq) {
+  return single(sql->copies_after.bind(seq));
 }
 
 Backlog read_backlog(sqlite::Connection& db) {

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "server/shop/outbox.h"
-#include "server/shop/sqlite.h"
+#include "server/shop/sqlite/sqlite.h"
 
 namespace tallygate::shop {
 
@@ -28,7 +28,10 @@ struct OutboxStatements {
   sqlite::Statement counted;
   sqlite::Statement blocked;
   sqlite::Statement history;
+  sqlite::Statement copies;
+  sqlite::Statement copies_after;
   sqlite::Statement old_batch;  // ?1 acknowledged before
+  sqlite::Statement bytes_used;
 };
 
 // Throws sqlite::Error, as everything below.
@@ -38,6 +41,11 @@ struct Outbox::Store {
   [[nodiscard]] std::optional<Batch> read(std::uint64_t seq);
   // Drops up to `batches_max` batches that were acknowledged before `before` (unix seconds).
   void prune(std::int64_t before, int batches_max);
+  // What the file holds, free pages aside.
+  [[nodiscard]] std::uint64_t bytes_used();
+  // Copies in batch `seq`; in those after it.
+  [[nodiscard]] std::uint64_t copies_of(std::uint64_t seq);
+  [[nodiscard]] std::uint64_t copies_after(std::uint64_t seq);
 
   std::filesystem::path file;
   sqlite::Connection db;

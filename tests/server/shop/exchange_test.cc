@@ -14,9 +14,9 @@ namespace {
 // One edge: its directory outlives its process.
 struct EdgeProcess {
   EdgeProcess(const std::filesystem::path& outbox_file, const std::filesystem::path& shop_file,
-              const Clock& clock, FakeLedger& ledger, std::string edge_id, bool create_rows = true)
-      : outbox(Outbox::open(outbox_file, clock, {.create_rows = create_rows}).value()),
-        real(shop_file),
+              const Clock& clock, FakeLedger& ledger, std::string edge_id, bool makes_rows = true)
+      : outbox(Outbox::open(outbox_file, clock, {}).value()),
+        real(shop_file, makes_rows),
         database(real),
         exchange(*outbox, database, ledger, clock, {.edge_id = std::move(edge_id)}) {}
 
@@ -258,6 +258,19 @@ TEST_F(ExchangeTest, EditsWhileTheEdgeWasDownAreHeardAtItsStart) {
   EXPECT_EQ(ledger.word("a").state, State::revoked);
   EXPECT_TRUE(ledger.gone.contains("b"));
   EXPECT_EQ(ledger.word("c").state, State::refunded) << "found by the scan, without a mark";
+}
+
+TEST_F(ExchangeTest, RowsDeletedBehindTheTriggersAreFoundByTheScan) {
+  start();
+  consume({use(1, "a"), use(1, "b")});
+  turn();
+  EXPECT_NE(status().last_scan_at, 0);
+  merchant().execute("DROP TRIGGER tg_link_deleted; DELETE FROM tg_link WHERE link_id = 'b'");
+  turn();
+  EXPECT_TRUE(ledger.gone.empty());
+  clock.advance(2h);
+  turn();
+  EXPECT_EQ(ledger.gone, std::set<std::string>{"b"});
 }
 
 TEST_F(ExchangeTest, RowsChangedBehindTheTriggersAreFoundByTheRollingScan) {

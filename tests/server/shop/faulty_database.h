@@ -17,13 +17,16 @@ class FaultyDatabase final : public Database {
   int duplicate_pushes = 0;  // this many pushes arrive twice
 
   std::string name() const override { return real_.name(); }
+  std::string engine() const override { return real_.engine(); }
+  bool makes_rows() const noexcept override { return real_.makes_rows(); }
   Answer<void> open(bool create) override {
     if (away) return failure();
     return real_.open(create);
   }
   void close() noexcept override { real_.close(); }
   Answer<void> create_schema() override { return real_.create_schema(); }
-  std::string_view schema_sql() const override { return real_.schema_sql(); }
+  std::string schema_sql() const override { return real_.schema_sql(); }
+  std::string grants_sql(std::string_view user) const override { return real_.grants_sql(user); }
   Answer<std::uint64_t> register_edge(const Edge& edge) override {
     if (away) return failure();
     return real_.register_edge(edge);
@@ -60,6 +63,10 @@ class FaultyDatabase final : public Database {
   Answer<std::vector<Row>> scan(std::string_view after, std::size_t rows_max) override {
     if (away) return failure();
     return real_.scan(after, rows_max);
+  }
+  Answer<LostLinks> scan_lost(std::string_view after, std::size_t links_max) override {
+    if (away) return failure();
+    return real_.scan_lost(after, links_max);
   }
   Answer<bool> edit(std::string_view link_id, const Edit& edit) override {
     if (away) return failure();

@@ -19,7 +19,7 @@
 #include "server/shop/exchange.h"
 #include "server/shop/ledger_port.h"
 #include "server/shop/outbox.h"
-#include "server/shop/sqlite_database.h"
+#include "server/shop/sqlite/sqlite_database.h"
 
 namespace tallygate::shop {
 

@@ -79,12 +79,37 @@ TEST_F(OutboxTest, FolderLinkMakesTheRowOfTheFolderToo) {
   EXPECT_EQ(made, (std::vector<std::string>{"f", "f:0123456789abcdef", "f:fedcba9876543210"}));
 }
 
-TEST_F(OutboxTest, MakesNoRowsWhereTheShopIsTheAuthority) {
-  reopen({.create_rows = false});
-  consume({used(1, "a", "f"), counted(1, "a", 1)});
+TEST_F(OutboxTest, KnowsHowManyCopiesWait) {
+  consume({counted(1, "a", 2), counted(2, "b", 3)});
+  EXPECT_EQ(outbox->copies_waiting(), 5u);
   ASSERT_TRUE(outbox->seal());
-  EXPECT_TRUE(read(1).created.empty());
-  EXPECT_EQ(read(1).counted.size(), 1u);
+  consume({counted(3, "a", 7)});
+  reopen();
+  EXPECT_EQ(outbox->copies_waiting(), 12u);
+  ASSERT_TRUE(outbox->acknowledge(1));
+  EXPECT_EQ(outbox->copies_waiting(), 7u);
+}
+
+TEST_F(OutboxTest, WhenFullTakesCountsAndNoMoreHistory) {
+  reopen({.bytes_max = 1});
+  consume({counted(1, "a", 1), ended(2, "a", 0, 1'000'000, 1), counted(3, "a", 1)});
+  ASSERT_TRUE(outbox->seal());
+  EXPECT_EQ(read(1).counted, (std::vector<CountedCopies>{{"a", 0, 2}}));
+  EXPECT_TRUE(read(1).history.empty());
+  EXPECT_EQ(outbox->history_dropped(), 1u);
+  EXPECT_EQ(outbox->consumed_seq(), 3u);
+}
+
+TEST_F(OutboxTest, WhenFullForgetsAcknowledgedBatchesBeforeItDropsHistory) {
+  std::uint64_t seq = 0;
+  for (; seq < 2000; ++seq) consume({ended(seq + 1, "link-" + std::to_string(seq), 0, 500'000)});
+  ASSERT_TRUE(outbox->seal());
+  ASSERT_TRUE(outbox->acknowledge(1));
+  ASSERT_TRUE(outbox->acknowledge(2));
+  reopen({.bytes_max = 100'000});
+  consume({ended(seq + 1, "last", 0, 500'000)});
+  EXPECT_FALSE(outbox->read(1).value()) << "not kept for its time";
+  EXPECT_EQ(outbox->history_dropped(), 0u);
 }
 
 TEST_F(OutboxTest, SealedBatchNeverChanges) {

@@ -1,4 +1,4 @@
-#include "server/shop/sqlite.h"
+#include "server/shop/sqlite/sqlite.h"
 
 #include <sqlite3.h>
 
@@ -24,6 +24,10 @@ int open_flags(OpenMode mode) {
 }
 
 }  // namespace
+
+std::string_view version() noexcept {
+  return sqlite3_libversion();
+}
 
 bool Error::is_transient() const noexcept {
   const int primary = code_ & 0xff;

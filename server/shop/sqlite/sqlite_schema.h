@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "server/shop/sqlite.h"
+#include "server/shop/sqlite/sqlite.h"
 
 namespace tallygate::shop {
 

@@ -1,4 +1,4 @@
-#include "server/shop/sqlite_session.h"
+#include "server/shop/sqlite/sqlite_session.h"
 
 #include <algorithm>
 #include <limits>
@@ -45,6 +45,9 @@ SqliteStatements::SqliteStatements(sqlite::Connection& db)
       create(db,
              "INSERT INTO tg_link(link_id, file_id) VALUES(?1, ?2)"
              " ON CONFLICT(link_id) DO NOTHING"),
+      know(db,
+           "INSERT INTO tg_edge_count(link_id, edge_id, epoch, total) VALUES(?1, ?2, ?3, 0)"
+           " ON CONFLICT(link_id, edge_id, epoch) DO NOTHING"),
       add_total(db,
                 "INSERT INTO tg_edge_count(link_id, edge_id, epoch, total, reset_gen)"
                 " VALUES(?1, ?2, ?3, ?4, ?5)"
@@ -74,7 +77,11 @@ SqliteStatements::SqliteStatements(sqlite::Connection& db)
              "DELETE FROM tg_dirty WHERE consumer = ?1 AND kind = 'L' AND obj = ?2 AND gen = ?3"),
       load(db, "SELECT" + kRow + "FROM tg_link k" + kOwnPart + "WHERE k.link_id = ?3"),
       scan(db, "SELECT" + kRow + "FROM tg_link k" + kOwnPart +
-                   "WHERE k.link_id > ?3 ORDER BY k.link_id LIMIT ?4") {}
+                   "WHERE k.link_id > ?3 ORDER BY k.link_id LIMIT ?4"),
+      scan_lost(db,
+                "SELECT DISTINCT c.link_id, k.link_id FROM tg_edge_count c"
+                " LEFT JOIN tg_link k ON k.link_id = c.link_id"
+                " WHERE c.edge_id = ?1 AND c.link_id > ?2 ORDER BY c.link_id LIMIT ?3") {}
 
 Row read_row(const sqlite::Statement& from, int first) {
   Row row;

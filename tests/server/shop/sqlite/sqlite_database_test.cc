@@ -1,4 +1,4 @@
-#include "server/shop/sqlite_database.h"
+#include "server/shop/sqlite/sqlite_database.h"
 
 #include <gtest/gtest.h>
 
@@ -46,7 +46,7 @@ Batch batch_of(std::uint64_t seq, std::vector<CountedCopies> counts) {
 
 TEST_F(SqliteDatabaseTest, SchemaCanBeMadeTwiceAndByTheShellItself) {
   EXPECT_TRUE(database.create_schema());
-  merchant->execute(std::string(database.schema_sql()));
+  merchant->execute(database.schema_sql());
   EXPECT_EQ(merchant->one("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'tg_%'"), "11");
 }
 
@@ -157,16 +157,17 @@ TEST_F(SqliteDatabaseTest, EveryKindOfEditLeavesAMarkAndOwnPushesDoNot) {
     merchant->execute(edit);
     const auto found = changes();
     ASSERT_EQ(found.size(), 1u) << edit;
-    EXPECT_EQ(found[0].mark.link_id, "a");
-    EXPECT_EQ(found[0].row.has_value(), !edit.starts_with("DELETE"));
+    EXPECT_EQ(found[0].mark.object, "a");
+    EXPECT_EQ(found[0].rows.size(), edit.starts_with("DELETE") ? 0u : 1u);
+    EXPECT_EQ(found[0].gone.size(), edit.starts_with("DELETE") ? 1u : 0u);
     acknowledge_all();
     EXPECT_TRUE(changes().empty()) << edit;
   }
   merchant->execute("UPDATE tg_link SET link_id = 'b'");
   const auto renamed = changes();
   ASSERT_EQ(renamed.size(), 2u);
-  EXPECT_FALSE(renamed[0].row);
-  EXPECT_TRUE(renamed[1].row);
+  EXPECT_EQ(renamed[0].gone, std::vector<std::string>{renamed[0].mark.object});
+  EXPECT_EQ(renamed[1].rows.size(), 1u);
 }
 
 TEST_F(SqliteDatabaseTest, MarkThatGrewSinceItWasTakenStays) {
@@ -176,7 +177,7 @@ TEST_F(SqliteDatabaseTest, MarkThatGrewSinceItWasTakenStays) {
   EXPECT_TRUE(database.acknowledge(std::vector<Mark>{before[0].mark}));
   const auto after = changes();
   ASSERT_EQ(after.size(), 1u);
-  EXPECT_EQ(after[0].row->word.state, State::revoked);
+  EXPECT_EQ(after[0].rows.at(0).word.state, State::revoked);
 }
 
 TEST_F(SqliteDatabaseTest, EachEdgeHasMarksOfItsOwnAndSeesPushesOfOthers) {
@@ -187,7 +188,7 @@ TEST_F(SqliteDatabaseTest, EachEdgeHasMarksOfItsOwnAndSeesPushesOfOthers) {
   EXPECT_TRUE(changes().empty());
   const auto seen = second.take_changes(10).value();
   ASSERT_EQ(seen.size(), 1u);
-  EXPECT_EQ(seen[0].row->word.used_elsewhere, 2u);
+  EXPECT_EQ(seen[0].rows.at(0).word.used_elsewhere, 2u);
   EXPECT_EQ(merchant->one("SELECT sum(muted) FROM tg_consumer"), "0");
 }
 
@@ -341,11 +342,35 @@ TEST_F(SqliteDatabaseTest, EdgesAreListedForTheOperator) {
   EXPECT_GT(edges[0].seen_at, 1'600'000'000);
 }
 
+TEST_F(SqliteDatabaseTest, NamesTheLinksOfThisEdgeThatHaveNoRow) {
+  ASSERT_TRUE(database.push(batch_of(1, {{"a", 0, 1}, {"b", 0, 1}, {"c", 0, 1}, {"d", 0, 1}})));
+  merchant->execute("DELETE FROM tg_link WHERE link_id <> 'b'");
+  const auto first = database.scan_lost("", 3).value();
+  EXPECT_EQ(first.link_ids, (std::vector<std::string>{"a", "c"}));
+  EXPECT_EQ(first.next, "c");
+  EXPECT_FALSE(first.is_end);
+  const auto second = database.scan_lost(first.next, 3).value();
+  EXPECT_EQ(second.link_ids, (std::vector<std::string>{"d"}));
+  EXPECT_TRUE(second.is_end);
+}
+
+TEST(SqliteDatabase, MakesNoRowsWhereTheShopIsTheAuthority) {
+  const TempDir dir;
+  SqliteDatabase database(dir / "shop.db", false);
+  ASSERT_TRUE(database.open(true));
+  ASSERT_TRUE(database.register_edge({"edge-1", 7}));
+  Batch batch;
+  batch.seq = 1;
+  batch.created.push_back({"a", "/a"});
+  ASSERT_TRUE(database.push(batch));
+  EXPECT_TRUE(database.scan("", 10).value().empty());
+  EXPECT_EQ(database.scan_lost("", 10).value().link_ids, std::vector<std::string>{"a"});
+}
+
 TEST(MakeDatabase, KnowsTheUrlsOfWhatIsSupported) {
-  EXPECT_EQ(make_database("sqlite:/var/lib/shop.db").value()->name(), "sqlite:/var/lib/shop.db");
-  for (const auto* url : {"", "sqlite:", "oracle://x", "/var/lib/shop.db"}) {
-    EXPECT_FALSE(make_database(url)) << url;
-  }
+  config::Settings settings;
+  settings.shop.url = "sqlite:/var/lib/shop.db";
+  EXPECT_EQ(make_database(settings, {}).value()->name(), "sqlite:/var/lib/shop.db");
 }
 
 }  // namespace

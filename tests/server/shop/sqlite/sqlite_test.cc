@@ -1,4 +1,4 @@
-#include "server/shop/sqlite.h"
+#include "server/shop/sqlite/sqlite.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "server/shop/sqlite_schema.h"
+#include "server/shop/sqlite/sqlite_schema.h"
 
 #include <algorithm>
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "server/shop/database.h"
-#include "server/shop/sqlite.h"
+#include "server/shop/sqlite/sqlite.h"
 
 namespace tallygate::shop {
 
@@ -24,6 +24,8 @@ struct SqliteStatements {
   sqlite::Statement mute;
   // ?1 link_id, ?2 file_id
   sqlite::Statement create;
+  // ?1 link_id, ?2 edge_id, ?3 epoch
+  sqlite::Statement know;
   // ?1 link_id, ?2 edge_id, ?3 epoch, ?4 copies, ?5 reset_gen
   sqlite::Statement add_total;
   sqlite::Statement add_charged;
@@ -41,6 +43,8 @@ struct SqliteStatements {
   sqlite::Statement load;
   // ?1 edge_id, ?2 epoch, ?3 after, ?4 rows; columns for read_row
   sqlite::Statement scan;
+  // ?1 edge_id, ?2 after, ?3 links; columns: link_id of the edge's, link_id of the row
+  sqlite::Statement scan_lost;
 };
 
 // The row whose link_id is column `first`. A table without our CHECKs may hold anything: what is

@@ -1,12 +1,12 @@
-#include "server/shop/sqlite_database.h"
+#include "server/shop/sqlite/sqlite_database.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <limits>
 
-#include "server/shop/sqlite_schema.h"
-#include "server/shop/sqlite_session.h"
+#include "server/shop/sqlite/sqlite_schema.h"
+#include "server/shop/sqlite/sqlite_session.h"
 
 namespace tallygate::shop {
 namespace {
@@ -45,10 +45,12 @@ void apply_item(SqliteSession& session, std::string_view link_id, std::vector<Pa
   }
 }
 
-void apply_batch(SqliteSession& session, const Edge& edge, const Batch& batch,
+void apply_batch(SqliteSession& session, const Edge& edge, const Batch& batch, bool makes_rows,
                  std::vector<Parked>& parked) {
   auto& sql = *session.sql;
   for (const auto& row : batch.created) {
+    sql.know.run(row.link_id, edge.edge_id, edge.epoch);
+    if (!makes_rows) continue;
     apply_item(session, row.link_id, parked, [&] { sql.create.run(row.link_id, row.file_id); });
   }
   for (const auto& count : batch.counted) {
@@ -77,7 +79,8 @@ struct Moved {};
 
 }  // namespace
 
-SqliteDatabase::SqliteDatabase(std::filesystem::path file) : file_(std::move(file)) {}
+SqliteDatabase::SqliteDatabase(std::filesystem::path file, bool makes_rows)
+    : file_(std::move(file)), makes_rows_(makes_rows) {}
 
 SqliteDatabase::~SqliteDatabase() = default;
 
@@ -100,6 +103,10 @@ Answer<T> SqliteDatabase::guarded(Work work) {
 
 std::string SqliteDatabase::name() const {
   return "sqlite:" + file_.string();
+}
+
+std::string SqliteDatabase::engine() const {
+  return fmt::format("SQLite {}", sqlite::version());
 }
 
 Answer<void> SqliteDatabase::open(bool create) {
@@ -143,8 +150,12 @@ Answer<void> SqliteDatabase::create_schema() {
   }
 }
 
-std::string_view SqliteDatabase::schema_sql() const {
-  return sqlite_schema();
+std::string SqliteDatabase::schema_sql() const {
+  return std::string(sqlite_schema());
+}
+
+std::string SqliteDatabase::grants_sql(std::string_view) const {
+  return {};  // who may write the file may do everything
 }
 
 Answer<std::uint64_t> SqliteDatabase::register_edge(const Edge& edge) {
@@ -184,7 +195,7 @@ Answer<PushReport> SqliteDatabase::push(const Batch& batch) {
     }
     PushReport report;
     sql.mute.run(edge_.edge_id, 1);
-    apply_batch(session, edge_, batch, report.parked);
+    apply_batch(session, edge_, batch, makes_rows_, report.parked);
     sql.mute.run(edge_.edge_id, 0);
     transaction.commit();
     return report;
@@ -207,8 +218,12 @@ Answer<std::vector<Change>> SqliteDatabase::take_changes(std::size_t marks_max) 
     auto& query = session.sql->changes.bind(edge_.edge_id, edge_.epoch, marks_max);
     while (query.step()) {
       Change change;
-      change.mark = {query.text(0), static_cast<std::uint64_t>(query.integer(1))};
-      if (!query.is_null(2)) change.row = read_row(query, 2);
+      change.mark = {'L', query.text(0), static_cast<std::uint64_t>(query.integer(1))};
+      if (query.is_null(2)) {
+        change.gone.push_back(change.mark.object);
+      } else {
+        change.rows.push_back(read_row(query, 2));
+      }
       changes.push_back(std::move(change));
     }
     return changes;
@@ -220,7 +235,7 @@ Answer<void> SqliteDatabase::acknowledge(std::span<const Mark> marks) {
   return guarded<void>([&](SqliteSession& session) -> Answer<void> {
     Transaction transaction(session.db, Transaction::Kind::write);
     for (const auto& mark : marks) {
-      session.sql->unmark.run(edge_.edge_id, mark.link_id, mark.generation);
+      session.sql->unmark.run(edge_.edge_id, mark.object, mark.generation);
     }
     transaction.commit();
     return {};
@@ -245,6 +260,20 @@ Answer<std::vector<Row>> SqliteDatabase::scan(std::string_view after, std::size_
     auto& query = session.sql->scan.bind(edge_.edge_id, edge_.epoch, after, rows_max);
     while (query.step()) rows.push_back(read_row(query, 0));
     return rows;
+  });
+}
+
+Answer<LostLinks> SqliteDatabase::scan_lost(std::string_view after, std::size_t links_max) {
+  return guarded<LostLinks>([&](SqliteSession& session) -> Answer<LostLinks> {
+    LostLinks lost;
+    std::size_t links = 0;
+    auto& query = session.sql->scan_lost.bind(edge_.edge_id, after, links_max);
+    for (; query.step(); ++links) {
+      lost.next = query.text(0);
+      if (query.is_null(1)) lost.link_ids.push_back(lost.next);
+    }
+    lost.is_end = links < links_max;
+    return lost;
   });
 }
 

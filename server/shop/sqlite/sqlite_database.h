@@ -17,14 +17,18 @@ struct SqliteSession;
 
 class SqliteDatabase final : public Database {
  public:
-  explicit SqliteDatabase(std::filesystem::path file);
+  // `makes_rows`: a link's first use makes a row (links.authority = "signature").
+  explicit SqliteDatabase(std::filesystem::path file, bool makes_rows = true);
   ~SqliteDatabase() override;
 
   [[nodiscard]] std::string name() const override;
+  [[nodiscard]] std::string engine() const override;
+  [[nodiscard]] bool makes_rows() const noexcept override { return makes_rows_; }
   [[nodiscard]] Answer<void> open(bool create) override;
   void close() noexcept override;
   [[nodiscard]] Answer<void> create_schema() override;
-  [[nodiscard]] std::string_view schema_sql() const override;
+  [[nodiscard]] std::string schema_sql() const override;
+  [[nodiscard]] std::string grants_sql(std::string_view user) const override;
   [[nodiscard]] Answer<std::uint64_t> register_edge(const Edge& edge) override;
   [[nodiscard]] Answer<std::uint64_t> last_seq() override;
   [[nodiscard]] Answer<PushReport> push(const Batch& batch) override;
@@ -34,6 +38,7 @@ class SqliteDatabase final : public Database {
   [[nodiscard]] Answer<std::vector<Row>> load(std::span<const std::string> link_ids) override;
   [[nodiscard]] Answer<std::vector<Row>> scan(std::string_view after,
                                               std::size_t rows_max) override;
+  [[nodiscard]] Answer<LostLinks> scan_lost(std::string_view after, std::size_t links_max) override;
   [[nodiscard]] Answer<bool> edit(std::string_view link_id, const Edit& edit) override;
   [[nodiscard]] Answer<std::vector<EdgeSeen>> edges() override;
 
@@ -43,7 +48,8 @@ class SqliteDatabase final : public Database {
   Answer<T> guarded(Work work);
   [[nodiscard]] Failure failure(bool retryable, std::string_view what) const;
 
-  std::filesystem::path file_;
+  const std::filesystem::path file_;
+  const bool makes_rows_;
   Edge edge_;
   std::unique_ptr<SqliteSession> session_;  // null: closed
 };

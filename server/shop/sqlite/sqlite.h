@@ -31,6 +31,9 @@ class Error : public std::runtime_error {
   int code_;
 };
 
+// Of the library, as "3.40.1".
+[[nodiscard]] std::string_view version() noexcept;
+
 enum class OpenMode : std::uint8_t { read_only, existing, create };
 
 class Connection {
