@@ -18,4 +18,11 @@ std::vector<Batch> split_items(const Batch& batch) {
   return items;
 }
 
+const std::string& link_of_item(const Batch& item) {
+  if (!item.created.empty()) return item.created.front().link_id;
+  if (!item.counted.empty()) return item.counted.front().link_id;
+  if (!item.blocked.empty()) return item.blocked.front().link_id;
+  return item.history.front().link_id;
+}
+
 }  // namespace tallygate::shop

@@ -49,4 +49,7 @@ struct Batch {
 // the rare one of which a single item is refused.
 [[nodiscard]] std::vector<Batch> split_items(const Batch& batch);
 
+// Whom such an item is about.
+[[nodiscard]] const std::string& link_of_item(const Batch& item);
+
 }  // namespace tallygate::shop

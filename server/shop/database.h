@@ -121,6 +121,9 @@ class Database {
   // init` only.
   [[nodiscard]] virtual Answer<void> open(bool create) = 0;
   virtual void close() noexcept = 0;
+  // After open(): the triggers that are not there ("trigger tg_link_updated"). Until somebody makes
+  // them, changes leave no marks, and only the scan finds them.
+  [[nodiscard]] virtual std::vector<std::string> missing_triggers() const { return {}; }
 
   // Makes tables, columns and triggers that are missing; what exists stays as it is. Needs no
   // open(), and on a server more rights than the rest.

@@ -1,7 +1,6 @@
 #include "server/shop/sqlite/sqlite_session.h"
 
-#include <algorithm>
-#include <limits>
+#include "server/shop/row_values.h"
 
 namespace tallygate::shop {
 namespace {
@@ -16,17 +15,6 @@ const std::string kRow =
 const std::string kOwnPart =
     " LEFT JOIN tg_edge_count c ON c.link_id = k.link_id AND c.edge_id = ?1 AND c.epoch = ?2"
     " AND c.reset_gen = k.reset_gen ";
-
-template <class T>
-T clamped(std::int64_t value) {
-  const auto low = static_cast<std::int64_t>(std::numeric_limits<T>::min());
-  const auto high = static_cast<std::int64_t>(std::numeric_limits<T>::max());
-  return static_cast<T>(std::clamp(value, low, high));
-}
-
-std::uint64_t not_negative(std::int64_t value) {
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
-}
 
 }  // namespace
 
@@ -84,21 +72,14 @@ SqliteStatements::SqliteStatements(sqlite::Connection& db)
                 " WHERE c.edge_id = ?1 AND c.link_id > ?2 ORDER BY c.link_id LIMIT ?3") {}
 
 Row read_row(const sqlite::Statement& from, int first) {
-  Row row;
-  row.link_id = from.text(first);
-  auto& word = row.word;
-  if (const auto max = from.maybe_integer(first + 1)) {
-    word.max_copies = std::max(clamped<std::int32_t>(*max), kUnlimited);
-  }
-  row.used = not_negative(from.integer(first + 2));
-  word.not_before = from.maybe_integer(first + 3);
-  word.expires_at = from.maybe_integer(first + 4);
-  const auto state = from.integer(first + 5);
-  word.state = state >= 0 && state <= 3 ? static_cast<State>(state) : State::revoked;
-  word.reset_gen = clamped<std::uint32_t>(from.integer(first + 6));
-  const auto own = not_negative(from.integer(first + 7));
-  word.used_elsewhere = row.used > own ? row.used - own : 0;
-  return row;
+  return to_row({.link_id = from.text(first),
+                 .max_copies = from.maybe_integer(first + 1),
+                 .used = from.integer(first + 2),
+                 .not_before = from.maybe_integer(first + 3),
+                 .expires_at = from.maybe_integer(first + 4),
+                 .state = from.integer(first + 5),
+                 .reset_gen = from.integer(first + 6),
+                 .own = from.integer(first + 7)});
 }
 
 SqliteSession::SqliteSession(const std::filesystem::path& file)

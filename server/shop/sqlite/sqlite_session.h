@@ -47,8 +47,7 @@ struct SqliteStatements {
   sqlite::Statement scan_lost;
 };
 
-// The row whose link_id is column `first`. A table without our CHECKs may hold anything: what is
-// out of bounds is taken for the nearest that is not, an unknown state for the most severe.
+// The row whose link_id is column `first`.
 [[nodiscard]] Row read_row(const sqlite::Statement& from, int first);
 
 struct SqliteSession {
