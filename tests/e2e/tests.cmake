@@ -1,8 +1,6 @@
 # End-to-end tests over real sockets, with Python's standard library alone. Each test has its own
 # server, folder and port, so they run side by side.
 
-find_package(Python3 3.11 REQUIRED COMPONENTS Interpreter)
-
 # tallygate_e2e(range): tests/e2e/range_test.py becomes e2e.range.
 function(tallygate_e2e name)
   add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} -m unittest -v ${name}_test

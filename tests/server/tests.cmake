@@ -1,6 +1,7 @@
 # One line per header with rules in it; the tree mirrors server/.
 tallygate_test(server/shop/sqlite/sqlite)
 tallygate_test(server/shop/sqlite/sqlite_database)
+tallygate_database_test(server/shop/postgres/postgres_database postgres)
 tallygate_test(server/shop/outbox)
 tallygate_test(server/shop/exchange)
 tallygate_test(server/shop/sync)

@@ -99,6 +99,10 @@ int Result::rows() const noexcept {
   return PQntuples(result_);
 }
 
+int Result::columns() const noexcept {
+  return PQnfields(result_);
+}
+
 std::string_view Result::command() const noexcept {
   return PQcmdStatus(result_);
 }

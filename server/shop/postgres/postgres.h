@@ -79,6 +79,7 @@ class Result {
   ~Result();
 
   [[nodiscard]] int rows() const noexcept;
+  [[nodiscard]] int columns() const noexcept;
   // What was done, as "COMMIT".
   [[nodiscard]] std::string_view command() const noexcept;
   // Rows that INSERT, UPDATE or DELETE touched.

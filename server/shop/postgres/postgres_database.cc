@@ -68,6 +68,16 @@ Array maybe_column(const Items& items, Member member) {
   return array;
 }
 
+struct CountColumns {
+  Parameter link_ids;
+  Parameter copies;
+  Parameter reset_gens;
+};
+CountColumns columns_of(const std::vector<CountedCopies>& counted) {
+  return {column(counted, &CountedCopies::link_id), column(counted, &CountedCopies::copies),
+          column(counted, [](const auto& c) { return std::uint64_t{c.reset_gen}; })};
+}
+
 std::string_view blocked_text(const BlockedRow& row) {
   if (row.blocked == ledger::Blocked::none) return {};
   return row.blocked == ledger::Blocked::copies ? "copies" : "traffic";
@@ -279,6 +289,7 @@ PushReport PostgresDatabase::push_by_item(const Batch& batch) {
       if (!error.is_refusal_of_data()) throw;
       connection_->execute("ROLLBACK TO item; RELEASE item");
       report.parked.push_back({link_of_item(item), error.what()});
+      record(item);
     }
   }
   transaction.commit();
@@ -301,19 +312,15 @@ Pushed PostgresDatabase::what_stopped(std::uint64_t seq) {
 
 void PostgresDatabase::apply(const Batch& batch) {
   auto& db = *connection_;
-  if (!batch.created.empty()) {
-    const auto ids = column(batch.created, &CreatedRow::link_id);
-    db.run("know", edge_.edge_id, edge_.epoch, ids);
-    if (makes_rows_) db.run("create", ids, column(batch.created, &CreatedRow::file_id));
+  if (makes_rows_ && !batch.created.empty()) {
+    db.run("create", column(batch.created, &CreatedRow::link_id),
+           column(batch.created, &CreatedRow::file_id));
   }
+  const auto counts = columns_of(batch.counted);
+  if (!batch.counted.empty()) db.run("lock", counts.link_ids);
+  record(batch);
   if (!batch.counted.empty()) {
-    const Parameter ids = column(batch.counted, &CountedCopies::link_id);
-    const Parameter copies = column(batch.counted, &CountedCopies::copies);
-    const Parameter generations =
-        column(batch.counted, [](const auto& c) { return std::uint64_t{c.reset_gen}; });
-    db.run("lock", ids);
-    db.run("add_total", edge_.edge_id, edge_.epoch, ids, copies, generations);
-    db.run("charge", edge_.edge_id, edge_.epoch, ids, copies, generations);
+    db.run("charge", edge_.edge_id, edge_.epoch, counts.link_ids, counts.copies, counts.reset_gens);
   }
   if (!batch.blocked.empty()) {
     db.run("block", column(batch.blocked, &BlockedRow::link_id),
@@ -329,6 +336,19 @@ void PostgresDatabase::apply(const Batch& batch) {
            column(rows, &HistoryRow::bytes_sent), column(rows, &HistoryRow::file_size),
            column(rows, [](const auto& r) { return static_cast<std::int64_t>(r.outcome); }),
            column(rows, &HistoryRow::counted));
+  }
+}
+
+// What this edge did, whatever the shop's rows say to it.
+void PostgresDatabase::record(const Batch& batch) {
+  auto& db = *connection_;
+  if (!batch.created.empty()) {
+    db.run("know", edge_.edge_id, edge_.epoch, column(batch.created, &CreatedRow::link_id));
+  }
+  if (!batch.counted.empty()) {
+    const auto counts = columns_of(batch.counted);
+    db.run("add_total", edge_.edge_id, edge_.epoch, counts.link_ids, counts.copies,
+           counts.reset_gens);
   }
 }
 

@@ -52,6 +52,7 @@ class PostgresDatabase final : public Database {
   bool pass_gate(std::uint64_t seq);
   Pushed what_stopped(std::uint64_t seq);
   void apply(const Batch& batch);
+  void record(const Batch& batch);
 
   const std::string url_;
   const std::string password_;
