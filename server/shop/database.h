@@ -121,9 +121,6 @@ class Database {
   // init` only.
   [[nodiscard]] virtual Answer<void> open(bool create) = 0;
   virtual void close() noexcept = 0;
-  // After open(): the triggers that are not there ("trigger tg_link_updated"). Until somebody makes
-  // them, changes leave no marks, and only the scan finds them.
-  [[nodiscard]] virtual std::vector<std::string> missing_triggers() const { return {}; }
 
   // Makes tables, columns and triggers that are missing; what exists stays as it is. Needs no
   // open(), and on a server more rights than the rest.
@@ -144,6 +141,9 @@ class Database {
   // Differs from an earlier stamp of this connection if anybody else committed in between; may
   // differ without.
   [[nodiscard]] virtual Answer<std::uint64_t> change_stamp() = 0;
+  // The triggers that are not there, as "trigger tg_link_updated": dumps often leave them out.
+  // Until somebody makes them again, changes leave no marks, and only the scan finds them.
+  [[nodiscard]] virtual Answer<std::vector<std::string>> missing_triggers() = 0;
   // Becomes readable when somebody may have changed something, so that nobody need wait for the
   // next poll; change_stamp() makes it unreadable. -1: there is none.
   [[nodiscard]] virtual int wake_descriptor() const noexcept { return -1; }

@@ -1,6 +1,7 @@
 #include "server/shop/exchange.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -12,9 +13,10 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds kPauseMin = 100ms;
 constexpr std::chrono::milliseconds kPauseMax = 1s;
 constexpr std::size_t kBatchesPerTurn = 8;
-constexpr std::size_t kMarksPerPage = 500;
+constexpr std::size_t kMarksPerPage = 2000;
 constexpr std::size_t kScanRowsPerPage = 1000;
 constexpr std::chrono::milliseconds kScanPageEvery = 250ms;
+constexpr std::chrono::seconds kScanWithoutTriggersEvery = 30s;
 constexpr std::chrono::seconds kLookedUpFor = 5s;
 
 }  // namespace
@@ -50,7 +52,8 @@ Exchange::TimePoint Exchange::next_turn() const {
 }
 
 int Exchange::wake_descriptor() const noexcept {
-  return connected_ ? database_.wake_descriptor() : -1;
+  const bool is_waiting = connected_ && clock_.steady_now() >= retry_at_;
+  return is_waiting ? database_.wake_descriptor() : -1;
 }
 
 void Exchange::on_wake() noexcept {
@@ -233,7 +236,25 @@ bool Exchange::is_held(const Change& change) {
 
 Exchange::Step Exchange::scan(TimePoint now) {
   if (now < scan_at_) return Step::idle;
+  if (!rows_scanned_ && scanned_to_.empty()) {
+    if (const auto step = check_triggers(); step == Step::failed) return step;
+  }
   return rows_scanned_ ? scan_lost(now) : scan_rows(now);
+}
+
+// Where there are none, the scan has to do their work.
+Exchange::Step Exchange::check_triggers() {
+  const auto missing = database_.missing_triggers();
+  if (!missing) return reading_failed(missing.error());
+  scan_every_ = options_.scan_every;
+  status_.warning.clear();
+  if (missing->empty()) return Step::progress;
+  scan_every_ = std::min(scan_every_, kScanWithoutTriggersEvery);
+  status_.warning = fmt::format(
+      "{}: missing: {}; until `tallygate shop init` makes them again, changes are found by a scan"
+      " every {} s",
+      database_.name(), fmt::join(*missing, ", "), scan_every_.count());
+  return Step::progress;
 }
 
 Exchange::Step Exchange::scan_rows(TimePoint now) {
@@ -259,7 +280,7 @@ Exchange::Step Exchange::scan_lost(TimePoint now) {
   }
   if (lost->is_end) {
     status_.last_scan_at = clock_.unix_now();
-    start_scan(now + options_.scan_every);
+    start_scan(now + scan_every_);
     first_scan_ = false;
     return Step::idle;
   }

@@ -42,6 +42,7 @@ struct Status {
   std::string engine;  // as Database::engine
   bool reachable = false;
   std::string last_error;              // why not reachable, or what else failed; empty: nothing
+  std::string warning;                 // something works less well than it could
   std::string alarm;                   // an operator must act: nothing is pushed until then
   std::uint64_t events_waiting = 0;    // handed over by the ledger, not in the outbox yet
   std::uint64_t batches_waiting = 0;   // in the outbox, not acknowledged
@@ -92,6 +93,7 @@ class Exchange {
   Step pull(TimePoint now);
   Step take_page(TimePoint now, bool& more, bool& held);
   Step scan(TimePoint now);
+  Step check_triggers();
   Step scan_rows(TimePoint now);
   Step scan_lost(TimePoint now);
   void start_scan(TimePoint now);
@@ -123,6 +125,7 @@ class Exchange {
   bool first_scan_ = false;  // since connecting: at full speed
   bool rows_scanned_ = false;
   std::string scanned_to_;
+  std::chrono::seconds scan_every_{};
   TimePoint scan_at_{};
 
   Status status_;

@@ -1,7 +1,11 @@
 #include "server/shop/sync.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
+
 #include <algorithm>
 #include <iterator>
+#include <system_error>
 
 namespace tallygate::shop {
 namespace {
@@ -28,7 +32,10 @@ Sync::Sync(std::unique_ptr<Outbox> outbox, std::unique_ptr<Database> database, c
       options_(std::move(options)),
       outbox_(std::move(outbox)),
       database_(std::move(database)),
-      consumed_seq_(outbox_->consumed_seq()) {}
+      consumed_seq_(outbox_->consumed_seq()),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (!wake_) throw std::system_error(errno, std::system_category(), "eventfd");
+}
 
 Sync::~Sync() {
   stop();
@@ -42,7 +49,7 @@ void Sync::on_events(std::vector<ledger::Event> events) {
     std::ranges::move(events, std::back_inserter(events_));
     status_.events_waiting += events.size();
     if (running_) {
-      if (events_.size() == events.size()) wake_.notify_one();
+      if (events_.size() == events.size()) wake();
       return;
     }
   }
@@ -62,7 +69,7 @@ void Sync::stop() {
     const std::scoped_lock lock(mutex_);
     stopping_ = true;
   }
-  wake_.notify_one();
+  wake();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -84,7 +91,7 @@ void Sync::submit(Request request) {
     const std::scoped_lock lock(mutex_);
     if (!stopping_) {
       requests_.push_back(std::move(request));
-      wake_.notify_one();
+      wake();
       return;
     }
   }
@@ -102,7 +109,7 @@ void Sync::run(LedgerPort& ledger) {
     consume(false);
     const bool more = exchange.turn();
     publish(exchange.status());
-    if (!more) wait_until(exchange.next_turn());
+    if (!more && wait_until(exchange.next_turn(), exchange.wake_descriptor())) exchange.on_wake();
     std::vector<Request> requests;
     {
       const std::scoped_lock lock(mutex_);
@@ -124,17 +131,32 @@ void Sync::run(LedgerPort& ledger) {
   for (auto& request : late) refuse(request);
 }
 
-// Until the next turn is due, requests have come, or events have been gathered for long enough.
-void Sync::wait_until(TimePoint turn_at) {
-  std::unique_lock lock(mutex_);
-  while (!stopping_ && requests_.empty()) {
+// Until the next turn is due, requests have come, events have been gathered for long enough, or the
+// database has something to say: then true.
+bool Sync::wait_until(TimePoint turn_at, int wake_descriptor) {
+  for (;;) {
     auto until = turn_at;
-    if (!taken_.empty()) until = std::min(until, consume_at_);
-    if (!events_.empty()) until = std::min(until, std::max(events_since_ + kGather, consume_at_));
-    const auto now = clock_.steady_now();
-    if (now >= until) return;
-    wake_.wait_for(lock, until - now);
+    {
+      const std::scoped_lock lock(mutex_);
+      if (stopping_ || !requests_.empty()) return false;
+      if (!taken_.empty()) until = std::min(until, consume_at_);
+      if (!events_.empty()) until = std::min(until, std::max(events_since_ + kGather, consume_at_));
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock_.steady_now());
+    if (left <= 0ms) return false;
+    pollfd descriptors[] = {{wake_.get(), POLLIN, 0}, {wake_descriptor, POLLIN, 0}};
+    // No longer than a minute at a time, so that the number fits.
+    const auto at_most = static_cast<int>(std::min<std::chrono::milliseconds>(left, 1min).count());
+    if (::poll(descriptors, 2, at_most) <= 0) continue;
+    std::uint64_t times = 0;
+    static_cast<void>(::read(wake_.get(), &times, sizeof times));
+    if (descriptors[1].revents != 0) return true;
   }
+}
+
+void Sync::wake() noexcept {
+  const std::uint64_t once = 1;
+  static_cast<void>(::write(wake_.get(), &once, sizeof once));
 }
 
 // Moves events into the outbox. False: its disk does not take them now; they stay here, and the

@@ -7,7 +7,6 @@
 #pragma once
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,6 +19,7 @@
 
 #include "core/ledger/event.h"
 #include "server/net/clock.h"
+#include "server/net/descriptor.h"
 #include "server/shop/database.h"
 #include "server/shop/exchange.h"
 #include "server/shop/ledger_port.h"
@@ -82,7 +82,8 @@ class Sync {
   using TimePoint = std::chrono::steady_clock::time_point;
 
   void run(LedgerPort& ledger);
-  void wait_until(TimePoint turn_at);
+  bool wait_until(TimePoint turn_at, int wake_descriptor);
+  void wake() noexcept;
   void submit(Request request);
   bool consume(bool at_once);
   void serve(Exchange& exchange, std::vector<Request> requests);
@@ -103,8 +104,8 @@ class Sync {
 
   std::atomic<std::uint64_t> consumed_seq_;
 
+  const Descriptor wake_;     // an eventfd: something changed below
   mutable std::mutex mutex_;  // guards what follows
-  std::condition_variable wake_;
   std::vector<ledger::Event> events_;
   TimePoint events_since_{};
   std::vector<Request> requests_;

@@ -121,7 +121,6 @@ Answer<void> PostgresDatabase::open(bool) {
                                         "rights by what `tallygate shop init --grants` prints",
                                         fmt::join(missing.needed, ", ")));
     }
-    missing_triggers_ = std::move(missing.triggers);
     prepare();
     return {};
   });
@@ -131,10 +130,6 @@ Answer<void> PostgresDatabase::open(bool) {
 
 void PostgresDatabase::close() noexcept {
   connection_.reset();
-}
-
-std::vector<std::string> PostgresDatabase::missing_triggers() const {
-  return missing_triggers_;
 }
 
 void PostgresDatabase::prepare() {
@@ -358,6 +353,13 @@ Answer<std::uint64_t> PostgresDatabase::change_stamp() {
     db.take_notifications();
     return ++stamp_;
   });
+}
+
+Answer<std::vector<std::string>> PostgresDatabase::missing_triggers() {
+  return guarded<std::vector<std::string>>(
+      [&](postgres::Connection& db) -> Answer<std::vector<std::string>> {
+        return missing_postgres_triggers(db);
+      });
 }
 
 int PostgresDatabase::wake_descriptor() const noexcept {

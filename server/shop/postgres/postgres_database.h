@@ -23,7 +23,6 @@ class PostgresDatabase final : public Database {
   [[nodiscard]] bool makes_rows() const noexcept override { return makes_rows_; }
   [[nodiscard]] Answer<void> open(bool create) override;
   void close() noexcept override;
-  [[nodiscard]] std::vector<std::string> missing_triggers() const override;
   [[nodiscard]] Answer<void> create_schema() override;
   [[nodiscard]] std::string schema_sql() const override;
   [[nodiscard]] std::string grants_sql(std::string_view user) const override;
@@ -31,6 +30,7 @@ class PostgresDatabase final : public Database {
   [[nodiscard]] Answer<std::uint64_t> last_seq() override;
   [[nodiscard]] Answer<PushReport> push(const Batch& batch) override;
   [[nodiscard]] Answer<std::uint64_t> change_stamp() override;
+  [[nodiscard]] Answer<std::vector<std::string>> missing_triggers() override;
   [[nodiscard]] int wake_descriptor() const noexcept override;
   [[nodiscard]] Answer<std::vector<Change>> take_changes(std::size_t marks_max) override;
   [[nodiscard]] Answer<void> acknowledge(std::span<const Mark> marks) override;
@@ -60,7 +60,6 @@ class PostgresDatabase final : public Database {
   std::string engine_ = "PostgreSQL";
   Edge edge_;
   std::uint64_t stamp_ = 0;
-  std::vector<std::string> missing_triggers_;
   std::unique_ptr<postgres::Connection> connection_;  // null: closed
 };
 

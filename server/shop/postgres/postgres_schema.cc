@@ -287,13 +287,17 @@ PostgresMissing probe_postgres_schema(postgres::Connection& connection) {
     }
     probe_rights(connection, table, missing);
   }
+  return missing;
+}
+
+std::vector<std::string> missing_postgres_triggers(postgres::Connection& connection) {
+  const auto found = connection.execute(
+      "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass('tg_link') AND tgenabled <> 'D'");
+  std::vector<std::string> missing;
   for (const auto trigger : kTriggers) {
-    const postgres::Parameter parameters[] = {trigger};
-    const auto found = connection.query(
-        "SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass('tg_link') AND tgname = $1"
-        " AND tgenabled <> 'D'",
-        parameters);
-    if (found.rows() == 0) missing.triggers.push_back(fmt::format("trigger {}", trigger));
+    bool is_there = false;
+    for (int i = 0; i < found.rows(); ++i) is_there |= found.text(i, 0) == trigger;
+    if (!is_there) missing.push_back(fmt::format("trigger {}", trigger));
   }
   return missing;
 }

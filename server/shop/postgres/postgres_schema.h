@@ -16,12 +16,14 @@ namespace tallygate::shop {
 [[nodiscard]] std::string postgres_grants(std::string_view user);
 
 // What tallygate needs and the database lacks, in words: "table tg_link", "column tg_link.blocked",
-// "right UPDATE on tg_link", "trigger tg_link_updated". Throws postgres::Error.
+// "right UPDATE on tg_link". Throws postgres::Error.
 struct PostgresMissing {
-  std::vector<std::string> needed;          // without these nothing works
-  std::vector<std::string> triggers;        // without these changes are found by the scan alone
+  std::vector<std::string> needed;
   std::vector<std::string> add_statements;  // that add the missing columns
 };
 [[nodiscard]] PostgresMissing probe_postgres_schema(postgres::Connection& connection);
+
+// "trigger tg_link_updated": gone, or disabled. Throws postgres::Error.
+[[nodiscard]] std::vector<std::string> missing_postgres_triggers(postgres::Connection& connection);
 
 }  // namespace tallygate::shop

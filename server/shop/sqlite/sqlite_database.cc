@@ -212,6 +212,17 @@ Answer<std::uint64_t> SqliteDatabase::change_stamp() {
   });
 }
 
+// None, but for a moment: they are made again.
+Answer<std::vector<std::string>> SqliteDatabase::missing_triggers() {
+  return guarded<std::vector<std::string>>(
+      [&](SqliteSession& session) -> Answer<std::vector<std::string>> {
+        if (!probe_sqlite_schema(session.db).triggers.empty()) {
+          session.db.execute(std::string(sqlite_schema()).c_str());
+        }
+        return std::vector<std::string>();
+      });
+}
+
 Answer<std::vector<Change>> SqliteDatabase::take_changes(std::size_t marks_max) {
   return guarded<std::vector<Change>>([&](SqliteSession& session) -> Answer<std::vector<Change>> {
     std::vector<Change> changes;

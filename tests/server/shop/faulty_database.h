@@ -11,7 +11,8 @@ class FaultyDatabase final : public Database {
  public:
   explicit FaultyDatabase(Database& real) : real_(real) {}
 
-  bool away = false;         // nothing works
+  bool away = false;  // nothing works
+  std::vector<std::string> lost_triggers{};
   int lose_answers = 0;      // this many pushes are applied, but their answer is lost
   int refuse_pushes = 0;     // this many pushes fail and are not applied
   int duplicate_pushes = 0;  // this many pushes arrive twice
@@ -48,6 +49,11 @@ class FaultyDatabase final : public Database {
     if (away) return failure();
     return real_.change_stamp();
   }
+  Answer<std::vector<std::string>> missing_triggers() override {
+    if (away) return failure();
+    return lost_triggers;
+  }
+  int wake_descriptor() const noexcept override { return real_.wake_descriptor(); }
   Answer<std::vector<Change>> take_changes(std::size_t marks_max) override {
     if (away) return failure();
     return real_.take_changes(marks_max);

@@ -158,7 +158,7 @@ TEST_F(PostgresDatabaseTest, MissingTriggersAreNamedAndNoReasonToStop) {
       "DROP TRIGGER tg_link_updated ON tg_link;"
       "ALTER TABLE tg_link DISABLE TRIGGER tg_link_deleted");
   ASSERT_TRUE(database->open(false));
-  EXPECT_EQ(database->missing_triggers(),
+  EXPECT_EQ(database->missing_triggers().value(),
             (std::vector<std::string>{"trigger tg_link_updated", "trigger tg_link_deleted"}));
 }
 
