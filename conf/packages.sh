@@ -8,6 +8,7 @@ build=(
   g++ cmake ninja-build ccache pkg-config
   libboost1.81-dev libboost-json1.81-dev libssl-dev libxxhash-dev liburing-dev libsqlite3-dev
   libtomlplusplus-dev libcli11-dev libfmt-dev
+  libpq-dev libmariadb-dev libhowardhinnant-date-dev
   media-types   # /etc/mime.types
 )
 tests=(
@@ -19,6 +20,8 @@ tests=(
   openssl       # makes the certificates of a test
   python3       # the end-to-end tests, and these are their clients:
   curl wget aria2 nginx php-cli nodejs testssl.sh
+  postgresql mariadb-server     # shops' databases; each test starts one of its own
+  python3-psycopg2 python3-pymysql
 )
 load=(
   libbenchmark-dev libgtest-dev libgmock-dev   # the release preset has benches and tests
@@ -52,7 +55,8 @@ if ((EUID != 0)); then
   exit 1
 fi
 
-# Nothing that is installed here for its program alone shall start its service (nginx and redis do).
+# Nothing that is installed here for its program alone shall start its service (nginx, redis,
+# PostgreSQL and MariaDB do).
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
   trap 'rm -f "$policy"' EXIT
