@@ -10,8 +10,8 @@ when the server has all of it, or when the server has answered.
         eventually(lambda: watch.cuts, 2)
 
 It reads nothing that is encrypted, and a COMMIT only where the client spells it: who executes a
-prepared statement names it by a number or a name, and the test watches for that instead. MariaDB's
-clients say SET AUTOCOMMIT as well; b"\\3COMMIT" begins with the command's code and is the statement.
+prepared statement names it by a number or a name, and the test watches for that instead. Clients
+of MariaDB say SET AUTOCOMMIT, too; b"\\3COMMIT" begins with the command's code, and is no other.
 """
 
 import contextlib

@@ -239,7 +239,7 @@ class ByteByByte(unittest.TestCase):
     def test_cut_when_the_answer_has_come_in_full(self):
         watch = self.proxy.watch(b"COMMIT", cut="during")
         self.client.sendall(self.packet(b"\3COMMIT"))
-        self.assertEqual(len(self.server.recv(100)), 11)
+        self.assertEqual(self.server.recv(11, socket.MSG_WAITALL), self.packet(b"\3COMMIT"))
         answer = self.packet(b"\0\0\0\2\0\0\0")
         self.server.sendall(answer[:-1])
         self.assertEqual(watch.cuts, 0)
