@@ -351,7 +351,7 @@ void BM_Change_Seen(benchmark::State& state) {
   if (!database->open(false) || !database->register_edge({"merchant", 1})) {
     return state.SkipWithError("no connection");
   }
-  std::int32_t max_copies = 0;
+  static std::int32_t max_copies = 0;  // each run changes something
   for (auto _ : state) {
     const auto id = fmt::format("row-{}", 1 + static_cast<std::uint64_t>(max_copies) % rows);
     ledger.await(id, ++max_copies);
