@@ -2,6 +2,7 @@
 tallygate_test(server/shop/sqlite/sqlite)
 tallygate_test(server/shop/sqlite/sqlite_database)
 tallygate_database_test(server/shop/postgres/postgres_database postgres)
+tallygate_database_test(server/shop/maria/maria mariadb)
 tallygate_database_test(server/shop/maria/maria_database mariadb)
 tallygate_database_test(server/shop/maria/woocommerce mariadb)
 tallygate_database_test(server/shop/maria/prestashop mariadb)

@@ -67,6 +67,16 @@ const char* or_null(const std::string& text) {
   return text.empty() ? nullptr : text.c_str();
 }
 
+// A server that asks for the bare password does not get it. Of a server that offers no TLS at all
+// the library tells us only after the login, unless it checks names; and caching_sha2_password
+// trusts whomever it meets without TLS. So with verify_ca, which does not check names, there is
+// none.
+const char* allowed_logins(TlsMode tls) {
+  return tls == TlsMode::verify_ca
+             ? "mysql_native_password,client_ed25519,parsec"
+             : "mysql_native_password,client_ed25519,parsec,caching_sha2_password";
+}
+
 void set_tls(MYSQL* mysql, const MariaTarget& target) {
   if (target.tls == TlsMode::disabled) {
     set_flag(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, false);  // newer libraries want it otherwise
@@ -113,9 +123,7 @@ Connection::Connection(const MariaTarget& target, const std::string& password,
                target.over_tcp ? MYSQL_PROTOCOL_TCP : MYSQL_PROTOCOL_SOCKET);
     set_flag(mysql_, MYSQL_OPT_RECONNECT, false);
     mysql_options(mysql_, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    // A server that asks for the bare password does not get it.
-    mysql_options(mysql_, MARIADB_OPT_RESTRICTED_AUTH,
-                  "mysql_native_password,client_ed25519,caching_sha2_password,parsec");
+    mysql_options(mysql_, MARIADB_OPT_RESTRICTED_AUTH, allowed_logins(target.tls));
     set_tls(mysql_, target);
     if (mysql_real_connect(mysql_, target.host.c_str(), target.user.c_str(), password.c_str(),
                            target.database.c_str(), target.port, or_null(target.socket),

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
 #include <map>
@@ -363,7 +364,9 @@ Answer<LostLinks> MariaDatabase::scan_lost(std::string_view after, std::size_t l
     std::size_t links = 0;
     auto& query = session.sql.scan_lost->execute({edge_.edge_id, after, links_max});
     for (; query.step(); ++links) {
-      lost.next = query.text(0);
+      auto link_id = query.text(0);
+      if (link_id == lost.next) continue;  // of another epoch
+      lost.next = std::move(link_id);
       if (query.is_null(1)) lost.link_ids.push_back(lost.next);
     }
     lost.is_end = links < links_max;

@@ -35,7 +35,7 @@ std::string scan_lost(const maria::Tables& tables) {
                                            tables.key)
                                      : "c.link_id";
   return fmt::format(
-      "SELECT DISTINCT c.link_id, {0} FROM tg_edge_count c LEFT JOIN {1} ON {0} = {2}{3}"
+      "SELECT c.link_id, {0} FROM tg_edge_count c LEFT JOIN {1} ON {0} = {2}{3}"
       " WHERE c.edge_id = ? AND c.link_id > ? ORDER BY c.link_id LIMIT ?",
       tables.key, tables.rows_table, key, tables.filter);
 }

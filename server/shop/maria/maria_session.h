@@ -38,7 +38,7 @@ struct MariaStatements {
   PreparedStatement unmark;                   // edge_id, JSON [kind, obj]
   PreparedStatement load;                     // JSON [id], edge_id, epoch
   PreparedStatement scan;                     // edge_id, epoch, after, rows
-  PreparedStatement scan_lost;                // edge_id, after, links
+  PreparedStatement scan_lost;                // edge_id, after, links; a link once per epoch
   std::vector<PreparedStatement> expansions;  // JSON [key], edge_id, epoch; last column: the key
 };
 

@@ -1,7 +1,11 @@
 #include "server/shop/maria/maria_database.h"
 
 #include <gtest/gtest.h>
+#include <pwd.h>
+#include <signal.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <limits>
 
@@ -468,6 +472,39 @@ TEST_F(MariaDatabaseTest, NamesTheLinksOfThisEdgeThatHaveNoRow) {
   const auto second = database->scan_lost(first.next, 3).value();
   EXPECT_EQ(second.link_ids, (std::vector<std::string>{"d"}));
   EXPECT_TRUE(second.is_end);
+  const auto again = edge({"edge-1", 8});
+  ASSERT_TRUE(again->push(batch_of(1, {{"a", 0, 1}})));
+  EXPECT_EQ(again->scan_lost("", 10).value().link_ids, (std::vector<std::string>{"c", "d"}))
+      << "made again by the new epoch";
+  merchant.execute("DELETE FROM tg_link");
+  EXPECT_EQ(again->scan_lost("", 10).value().link_ids,
+            (std::vector<std::string>{"a", "b", "c", "d"}));
+}
+
+TEST_F(MariaDatabaseTest, ReadOnlyServerIsNamed) {
+  auto target = owner_target();
+  target.user = getpwuid(geteuid())->pw_name;  // whoever runs the tests administers the server
+  maria::Connection administrator(target, "", {});
+  administrator.execute("SET GLOBAL read_only = 1");
+  EXPECT_NE(open_fails().find("read-only"), std::string::npos);
+  const auto pushed = database->push(batch_of(1, {{"a", 0, 1}}));
+  administrator.execute("SET GLOBAL read_only = 0");
+  ASSERT_FALSE(pushed);
+  EXPECT_FALSE(pushed.error().retryable) << "another server may not be: connect again";
+}
+
+TEST_F(MariaDatabaseTest, FrozenServerIsAFailureAndNotAHang) {
+  const auto server = std::stoi(variable("TALLYGATE_TEST_DATABASE_PID"));
+  kill(server, SIGSTOP);
+  const auto pushed = database->push(batch_of(1, {{"a", 0, 1}}));
+  kill(server, SIGCONT);
+  ASSERT_FALSE(pushed);
+  EXPECT_FALSE(pushed.error().retryable) << pushed.error().text;
+  ASSERT_TRUE(database->open(false));
+  ASSERT_TRUE(database->register_edge({"edge-1", 7}));
+  const auto outcome = push(*database, batch_of(1, {{"a", 0, 1}}));
+  EXPECT_NE(outcome, Pushed::gap);
+  EXPECT_EQ(merchant.one("SELECT used FROM tg_link"), "1");
 }
 
 TEST_F(MariaShop, MakesNoRowsWhereTheShopIsTheAuthority) {
