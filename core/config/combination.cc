@@ -80,6 +80,10 @@ std::vector<Clash> find_clashes(const Settings& settings) {
                            format_duration(settings.metering.keep_expired),
                            format_duration(settings.links.resume_grace))}});
   }
+  if (!sqlite_path(settings.shop.url).empty() && !settings.shop.password_file.empty()) {
+    clashes.push_back(
+        {"shop.password_file", Wrong{"has no use: an SQLite database has no password"}});
+  }
   if (settings.tls.is_on()) check_ports(settings, clashes);
   check_secrets(settings, clashes);
   return clashes;

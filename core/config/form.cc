@@ -52,6 +52,22 @@ bool is_uri_text(std::string_view text) {
   });
 }
 
+// A server's URL, which is shown in messages. What it says has to be repeated nowhere.
+std::optional<Wrong> check_server_url(std::string_view text) {
+  if (text.size() > kUrlMax) return Wrong{fmt::format("is longer than {} bytes", kUrlMax)};
+  if (!is_uri_text(text)) return Wrong{"has a character that must be percent-encoded"};
+  const auto rest = text.substr(text.find("//") + 2);
+  const auto query = rest.find('?');
+  const auto authority = rest.substr(0, rest.find_first_of("/?"));
+  const auto at = authority.rfind('@');
+  const bool in_authority =
+      at != std::string_view::npos && authority.substr(0, at).find(':') != std::string_view::npos;
+  const bool in_query = query != std::string_view::npos &&
+                        rest.substr(query).find("password=") != std::string_view::npos;
+  if (!in_authority && !in_query) return std::nullopt;
+  return Wrong{"has a password in it; put it into the file that shop.password_file names"};
+}
+
 // Host and optional port of a URL. Punycode for other than ASCII names.
 std::optional<Wrong> check_authority(std::string_view authority, std::string_view text) {
   auto host = authority;
@@ -248,8 +264,22 @@ std::optional<Wrong> check_shop_url(std::string_view text) {
     }
     return std::nullopt;
   }
-  if (text.starts_with("postgresql://") || text.starts_with("mysql://")) return std::nullopt;
+  if (text.starts_with("postgresql://") || text.starts_with("mysql://")) {
+    return check_server_url(text);
+  }
   return Wrong{"must begin with sqlite:, postgresql:// or mysql://"};
+}
+
+std::optional<Wrong> check_password_file(std::string_view text) {
+  constexpr std::string_view kCredential = "credential:";
+  if (!text.starts_with(kCredential)) return check_path(text);
+  const auto name = text.substr(kCredential.size());
+  const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
+    return is_alnum(c) || c == '_' || c == '-' || c == '.';
+  });
+  if (plain && !name.empty() && !name.starts_with('.')) return std::nullopt;
+  return Wrong{fmt::format("{} does not name a credential: A-Z a-z 0-9 _ - and . after credential:",
+                           in_quotes(text))};
 }
 
 std::optional<Wrong> check_edge_id(std::string_view text) {

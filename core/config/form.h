@@ -22,6 +22,7 @@ std::optional<Wrong> check_origin(std::string_view text);
 std::optional<Wrong> check_cidr(std::string_view text);
 std::optional<Wrong> check_listen_address(std::string_view text);
 std::optional<Wrong> check_shop_url(std::string_view text);
+std::optional<Wrong> check_password_file(std::string_view text);
 std::optional<Wrong> check_edge_id(std::string_view text);
 std::optional<Wrong> check_table_prefix(std::string_view text);
 
@@ -40,6 +41,8 @@ inline constexpr Form kOrigin{"origin, such as https://shop.example", check_orig
 inline constexpr Form kCidr{"address or CIDR block", check_cidr};
 inline constexpr Form kListenAddress{"address:port", check_listen_address};
 inline constexpr Form kShopUrl{"URL, sqlite:/path, postgresql://… or mysql://…", check_shop_url};
+inline constexpr Form kPasswordFile{"absolute path, or credential:NAME of systemd",
+                                    check_password_file};
 inline constexpr Form kEdgeId{"1 to 32 of A-Z a-z 0-9 _ -", check_edge_id};
 inline constexpr Form kTablePrefix{"up to 32 of A-Z a-z 0-9 _", check_table_prefix};
 

@@ -87,13 +87,22 @@ json::object health(const net::Services& services, const net::Workers& workers, 
   }
   if (services.shop != nullptr) {
     const shop::Status status = services.shop->status();
-    degraded |= !status.reachable || !status.alarm.empty();
-    json::object of_shop{{"reachable", status.reachable},
+    degraded |= !status.reachable || !status.alarm.empty() || !status.warning.empty() ||
+                status.history_dropped != 0;
+    const std::int64_t lag =
+        status.oldest_waiting_at == 0 ? 0 : services.clock.unix_now() - status.oldest_waiting_at;
+    json::object of_shop{{"engine", status.engine},
+                         {"reachable", status.reachable},
                          {"events_waiting", status.events_waiting},
                          {"batches_waiting", status.batches_waiting},
-                         {"last_push_at", status.last_push_at}};
+                         {"copies_waiting", status.copies_waiting},
+                         {"lag_seconds", std::max<std::int64_t>(lag, 0)},
+                         {"last_push_at", status.last_push_at},
+                         {"last_scan_at", status.last_scan_at}};
     if (status.oldest_waiting_at != 0) of_shop["oldest_waiting_at"] = status.oldest_waiting_at;
     if (!status.last_error.empty()) of_shop["last_error"] = status.last_error;
+    if (!status.warning.empty()) of_shop["warning"] = status.warning;
+    if (status.history_dropped != 0) of_shop["history_dropped"] = status.history_dropped;
     if (!status.alarm.empty()) of_shop["alarm"] = status.alarm;
     if (status.parked != 0) {
       of_shop["parked"] = status.parked;

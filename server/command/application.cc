@@ -49,7 +49,7 @@ Application::Application(Configuration configuration) : configuration_(std::move
 std::string Application::open_shop(const Clock& clock) {
   const auto& settings = configuration_.settings;
   if (settings.shop.url.empty()) return {};
-  auto database = shop::make_database(settings, {});
+  auto database = shop::make_database(settings, configuration_.shop_password);
   if (!database) return "shop.url: " + database.error().text;
   auto outbox = shop::Outbox::open(settings.ledger.dir + "/outbox.db", clock, {});
   if (!outbox) return "the outbox in " + settings.ledger.dir + ": " + outbox.error().text;

@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <utility>
 
 #include "core/config/parse.h"
@@ -65,6 +66,43 @@ std::unique_ptr<const link::Keyring> load_keyring(const std::string& path,
 
 }  // namespace
 
+Result<std::string, std::vector<std::string>> read_shop_password(const config::Settings& settings) {
+  constexpr std::string_view kCredential = "credential:";
+  std::string path = settings.shop.password_file;
+  if (path.empty()) return std::string();
+  if (path.starts_with(kCredential)) {
+    // systemd.exec(5), LoadCredential=
+    const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
+    if (directory == nullptr) {
+      return std::vector{fmt::format(
+          "shop.password_file: {}: there are no credentials; the unit needs LoadCredential=",
+          path)};
+    }
+    path = fmt::format("{}/{}", directory, path.substr(kCredential.size()));
+  }
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0) {
+    return std::vector{fmt::format("{}: the password of the shop's database cannot be read: {}",
+                                   path, last_error().message())};
+  }
+  if ((status.st_mode & 0007U) != 0) {
+    return std::vector{fmt::format("{}: others have access to it (mode {:04o}): chmod o-rwx", path,
+                                   status.st_mode & 07777U)};
+  }
+  auto text = read_all(fd.get());
+  if (!text) {
+    return std::vector{fmt::format("{}: the password of the shop's database cannot be read: {}",
+                                   path, text.error().message())};
+  }
+  if (text->ends_with('\n')) text->pop_back();
+  if (text->ends_with('\r')) text->pop_back();
+  if (text->empty() || text->find_first_of(std::string_view("\0\n", 2)) != std::string::npos) {
+    return std::vector{fmt::format("{}: is not a password: it must be one line", path)};
+  }
+  return std::move(*text);
+}
+
 Result<std::string, std::vector<std::string>> read_file(const std::string& path) {
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return std::vector{path + ": " + last_error().message()};
@@ -89,6 +127,14 @@ Result<Configuration, std::vector<std::string>> load_configuration(const std::st
   }
   if (!settings.links.keyring.empty()) {
     configuration.keyring = load_keyring(settings.links.keyring, mistakes);
+  }
+  if (purpose == Purpose::serving) {
+    auto password = read_shop_password(settings);
+    if (password) {
+      configuration.shop_password = std::move(*password);
+    } else {
+      for (const std::string& line : password.error()) mistakes.push_back(line);
+    }
   }
   if (settings.tls.is_on() && purpose == Purpose::serving) {
     auto certificates = net::load_certificates(settings.tls);

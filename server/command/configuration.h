@@ -18,6 +18,7 @@ struct Configuration {
   config::Settings settings;
   std::unique_ptr<const link::Keyring> keyring;
   std::shared_ptr<const net::TlsCertificates> certificates;  // null: no TLS, or for signing
+  std::string shop_password;                                 // empty: none
   std::vector<std::string> warnings;  // lines for standard error: to be known, and no mistake
 };
 
@@ -28,6 +29,11 @@ enum class Purpose : std::uint8_t { serving, signing };
 // on disk, and no port is opened.
 [[nodiscard]] Result<Configuration, std::vector<std::string>> load_configuration(
     const std::string& file, Purpose purpose);
+
+// What shop.password_file names, without the newline at its end; empty: the setting is. Refused if
+// others could read it. The error is a line for standard error.
+[[nodiscard]] Result<std::string, std::vector<std::string>> read_shop_password(
+    const config::Settings& settings);
 
 // The bytes of a small file. The error is its name and why.
 [[nodiscard]] Result<std::string, std::vector<std::string>> read_file(const std::string& path);

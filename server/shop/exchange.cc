@@ -337,9 +337,10 @@ Answer<bool> Exchange::edit(std::string_view link_id, const Edit& edit) {
 
 Status Exchange::status() {
   status_.engine = database_.engine();
-  status_.copies_waiting = outbox_.copies_waiting();
+  status_.history_dropped = outbox_.history_dropped();
   if (const auto backlog = outbox_.backlog()) {
     status_.batches_waiting = backlog->batches;
+    status_.copies_waiting = backlog->copies;
     status_.oldest_waiting_at = backlog->oldest_at;
   }
   return status_;

@@ -50,8 +50,9 @@ struct Status {
   std::uint64_t copies_waiting = 0;    // counted in those batches
   std::int64_t last_push_at = 0;       // unix seconds; 0: none since the start
   std::int64_t last_scan_at = 0;       // when all rows had been read; 0: not since the start
-  std::uint64_t parked = 0;            // items that the database refused, since the start
-  std::string last_parked;             // link and reason of the last one
+  std::uint64_t history_dropped = 0;  // transfers for which the outbox had no room, since the start
+  std::uint64_t parked = 0;           // items that the database refused, since the start
+  std::string last_parked;            // link and reason of the last one
 };
 
 class Exchange {

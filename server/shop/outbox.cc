@@ -54,7 +54,7 @@ Answer<std::unique_ptr<Outbox>> Outbox::open(const std::filesystem::path& file, 
 Answer<Backlog> Outbox::inspect(const std::filesystem::path& file) {
   try {
     sqlite::Connection db(file.string(), sqlite::OpenMode::read_only, kBusyTimeout);
-    return read_backlog(db);
+    return read_backlog(db, true);
   } catch (const sqlite::Error& error) {
     return failure(file, error);
   }
@@ -202,7 +202,11 @@ Answer<void> Outbox::acknowledge(std::uint64_t seq) {
 }
 
 Answer<Backlog> Outbox::backlog() {
-  return guarded<Backlog>([&]() -> Answer<Backlog> { return read_backlog(store_->db); });
+  return guarded<Backlog>([&]() -> Answer<Backlog> {
+    auto backlog = read_backlog(store_->db, false);
+    backlog.copies = copies_waiting_;
+    return backlog;
+  });
 }
 
 }  // namespace tallygate::shop

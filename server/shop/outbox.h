@@ -40,6 +40,7 @@ struct Backlog {
   std::uint64_t batches = 0;       // not acknowledged, the open one included
   std::int64_t oldest_at = 0;      // unix seconds at which the oldest of them was begun; 0: none
   std::uint64_t consumed_seq = 0;  // number of the last event taken
+  std::uint64_t copies = 0;        // counted in those batches
 };
 
 class Outbox {
@@ -61,8 +62,6 @@ class Outbox {
   [[nodiscard]] std::uint64_t sealed_seq() const noexcept { return at_.sealed; }
   [[nodiscard]] std::uint64_t acknowledged_seq() const noexcept { return at_.acknowledged; }
   [[nodiscard]] bool has_open_items() const noexcept { return at_.open_items > 0; }
-  // Copies in the batches that are not acknowledged.
-  [[nodiscard]] std::uint64_t copies_waiting() const noexcept { return copies_waiting_; }
   // Transfers that came when the file was full, since the start: not in the history.
   [[nodiscard]] std::uint64_t history_dropped() const noexcept { return history_dropped_; }
 

@@ -173,13 +173,14 @@ std::uint64_t Outbox::Store::copies_after(std::uint64_t seq) {
   return single(sql->copies_after.bind(seq));
 }
 
-Backlog read_backlog(sqlite::Connection& db) {
+Backlog read_backlog(sqlite::Connection& db, bool with_copies) {
   sqlite::Statement query(db,
                           "SELECT sealed - acknowledged + (open_items > 0),"
-                          " coalesce((SELECT begun_at FROM batch WHERE seq = acknowledged + 1), "
-                          "0), consumed FROM stream");
-  query.step();
-  return {count(query, 0), query.integer(1), count(query, 2)};
+                          " coalesce((SELECT begun_at FROM batch WHERE seq = acknowledged + 1),"
+                          " 0), consumed, iif(?1, (SELECT coalesce(sum(copies), 0) FROM counted"
+                          " WHERE seq > acknowledged), 0) FROM stream");
+  query.bind(with_copies).step();
+  return {count(query, 0), query.integer(1), count(query, 2), count(query, 3)};
 }
 
 }  // namespace tallygate::shop

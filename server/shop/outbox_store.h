@@ -52,6 +52,7 @@ struct Outbox::Store {
   std::optional<OutboxStatements> sql;
 };
 
-[[nodiscard]] Backlog read_backlog(sqlite::Connection& db);
+// `with_copies`: counts them; its cost grows with the backlog.
+[[nodiscard]] Backlog read_backlog(sqlite::Connection& db, bool with_copies);
 
 }  // namespace tallygate::shop

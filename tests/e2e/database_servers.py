@@ -45,11 +45,12 @@ except ImportError:  # another Python comes first in PATH than the system's, whi
 LONGEST_SOCKET_PATH = 107
 IPC_RMID = 0
 # Becomes the keeper of a server: when the test's end of its input is gone without a word, the test
-# was killed, and the server, its processes and its folder go as well.
+# was killed, and the server, its processes, PostgreSQL's shared memory and the folders go as well.
 KEEPER = """
 read -r _ && exit
 kill -STOP "$1" && kill -KILL $(cat "/proc/$1/task/$1/children") "$1"
-shift
+memory=$(awk 'NR == 7 { print $2 }' "$2/postmaster.pid") && ipcrm -m "$memory"
+shift 2
 rm -rf "$@"
 """
 
@@ -159,7 +160,11 @@ class DatabaseServer:
             raise
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.remove()
+            raise
 
     def __exit__(self, *_):
         self.remove()
@@ -231,6 +236,7 @@ class DatabaseServer:
     def restore(self):
         """Puts the copy back, as a shop does that had to go back to yesterday."""
         self._must_be_stopped()
+        self._clean_up()
         shutil.rmtree(self.data)
         copy_folder(self.folder / "backup", self.data)
 
@@ -254,7 +260,7 @@ class DatabaseServer:
         self.kill()
 
     def _clean_up(self):
-        """Takes away what is not in the folder."""
+        """Takes away what one that was killed has left elsewhere than in its folder."""
 
     # -- its process
 
@@ -264,6 +270,8 @@ class DatabaseServer:
 
     def start(self):
         """Starts it, on the same port as before, and waits until it answers."""
+        if self.is_running():
+            raise AssertionError("it runs already")
         is_first = self.port is None
         while True:
             if is_first:
@@ -288,7 +296,8 @@ class DatabaseServer:
                 cwd="/", umask=0o077, start_new_session=True, **identity)
         self.is_frozen = False
         self.keeper = subprocess.Popen(
-            ["sh", "-c", KEEPER, "sh", str(self.process.pid), self.folder, self.data.parent],
+            ["sh", "-c", KEEPER, "sh", str(self.process.pid), self.data, self.folder,
+             self.data.parent],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True)
         deadline = time.monotonic() + PATIENCE
@@ -387,13 +396,13 @@ class DatabaseServer:
             return f"{self.scheme}://{user}@127.0.0.1:{port or self.port}/{database}"
         return self._socket_url(user, database, folder or self.folder)
 
-    def connect(self, user=None, password=None, database=None, tcp=False):
+    def connect(self, user=None, password=None, database=None, tcp=False, **options):
         """A connection of psycopg2 or PyMySQL, for transactions that are to stay open.
 
-        By default it is the administrator's, through the socket.
+        By default it is the administrator's, through the socket. `options` are the library's own.
         """
         return self._connect(user or self.administrator, password or self.passwords.get(user),
-                             database or self.database, tcp)
+                             database or self.database, tcp, **options)
 
     def execute(self, sql, *values, user=None, database=None):
         """One statement, committed; returns the number of rows it changed."""
@@ -434,6 +443,7 @@ class PostgresServer(DatabaseServer):
     stop_signal = signal.SIGINT  # SIGTERM waits until the clients have gone by themselves
     superuser = "postgres"
     _longest_name = ".s.PGSQL.12345.lock"
+    socket_name = ".s.PGSQL.5432"  # where clients look when a URL names nothing but a folder
     _first_database = "postgres"
 
     @staticmethod
@@ -467,8 +477,7 @@ class PostgresServer(DatabaseServer):
             f"local all {self.superuser} peer map=tests\n"
             "local all all scram-sha-256\n"
             f"{tcp} all all 127.0.0.1/32 scram-sha-256\n")
-        # Clients take the usual port for granted when a URL names nothing but a folder.
-        usual = self.folder / ".s.PGSQL.5432"
+        usual = self.folder / self.socket_name
         if not usual.is_symlink():
             usual.symlink_to(f".s.PGSQL.{self.port}")
         settings = {
@@ -501,11 +510,11 @@ class PostgresServer(DatabaseServer):
     def _socket_url(self, user, database, folder):
         return f"postgresql://{user}@/{database}?host={folder}"
 
-    def _connect(self, user, password, database, tcp):
-        return psycopg2.connect(
-            user=user, password=password, dbname=database, port=self.port,
-            host="127.0.0.1" if tcp else str(self.folder), connect_timeout=int(PATIENCE),
-            cursor_factory=psycopg2.extras.RealDictCursor)
+    def _connect(self, user, password, database, tcp, **options):
+        return psycopg2.connect(**{
+            "user": user, "password": password, "dbname": database, "port": self.port,
+            "host": "127.0.0.1" if tcp else str(self.folder), "connect_timeout": int(PATIENCE),
+            "cursor_factory": psycopg2.extras.RealDictCursor} | options)
 
     @staticmethod
     def _commit_each(connection):
@@ -532,7 +541,7 @@ class PostgresServer(DatabaseServer):
 class MariaServer(DatabaseServer):
     account = "mysql"
     scheme = "mysql"
-    _longest_name = "mysql.sock"
+    _longest_name = socket_name = "mysql.sock"
     _first_database = "mysql"
     # The template's files must suit the servers' settings.
     SIZES = ("--innodb-log-file-size=4M", "--innodb-data-file-path=ibdata1:12M:autoextend")
@@ -558,7 +567,7 @@ class MariaServer(DatabaseServer):
 
     def _command(self):
         settings = {
-            "datadir": self.data, "socket": self.folder / "mysql.sock", "port": self.port,
+            "datadir": self.data, "socket": self.folder / self.socket_name, "port": self.port,
             "pid-file": self.folder / "pid", "bind-address": "127.0.0.1",
             "skip-name-resolve": "ON", "performance-schema": "OFF", "skip-log-bin": None,
             "character-set-server": "utf8mb4", "max-connections": 60,
@@ -579,14 +588,14 @@ class MariaServer(DatabaseServer):
                   for name, value in settings.items())]
 
     def _socket_url(self, user, database, folder):
-        return f"mysql://{user}@localhost/{database}?socket={folder}/mysql.sock"
+        return f"mysql://{user}@localhost/{database}?socket={folder}/{self.socket_name}"
 
-    def _connect(self, user, password, database, tcp):
+    def _connect(self, user, password, database, tcp, **options):
         where = ({"host": "127.0.0.1", "port": self.port} if tcp else
-                 {"unix_socket": str(self.folder / "mysql.sock")})
-        return pymysql.connect(user=user, password=password or "", database=database,
-                               charset="utf8mb4", connect_timeout=int(PATIENCE),
-                               cursorclass=pymysql.cursors.DictCursor, **where)
+                 {"unix_socket": str(self.folder / self.socket_name)})
+        return pymysql.connect(**where | {
+            "user": user, "password": password or "", "database": database, "charset": "utf8mb4",
+            "connect_timeout": int(PATIENCE), "cursorclass": pymysql.cursors.DictCursor} | options)
 
     @staticmethod
     def _commit_each(connection):

@@ -37,6 +37,9 @@ tallygate_e2e(settings)
 tallygate_e2e(lifecycle)
 tallygate_e2e(links_command)
 tallygate_e2e(ledger_check)
+# What the tests of databases stand on.
+tallygate_e2e(database_servers)
+tallygate_e2e(cutting_proxy)
 # The shop's database.
 tallygate_e2e(shop)
 tallygate_e2e(shop_history)

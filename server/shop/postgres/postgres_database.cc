@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "server/shop/postgres/postgres_schema.h"
+#include "server/shop/postgres/postgres_statements.h"
 #include "server/shop/row_values.h"
 
 namespace tallygate::shop {
@@ -23,14 +24,6 @@ constexpr const char* kSession =
     "SET statement_timeout = '4s'; SET lock_timeout = '500ms';"
     " SET idle_in_transaction_session_timeout = '10s';"
     " SET standard_conforming_strings = on; LISTEN tallygate";
-
-// A row and this edge's part of its `used`: what read_row reads.
-constexpr std::string_view kRow =
-    " k.link_id, k.max_copies, k.used, k.not_before, k.expires_at, k.state, k.reset_gen,"
-    " c.charged ";
-constexpr std::string_view kOwnPart =
-    " LEFT JOIN tg_edge_count c ON c.link_id = k.link_id AND c.edge_id = $1 AND c.epoch = $2"
-    " AND c.reset_gen = k.reset_gen ";
 
 Row read_row(const postgres::Result& from, int row, int first) {
   return to_row({.link_id = std::string(from.text(row, first)),
@@ -121,7 +114,9 @@ Answer<void> PostgresDatabase::open(bool) {
                                         "rights by what `tallygate shop init --grants` prints",
                                         fmt::join(missing.needed, ", ")));
     }
-    prepare();
+    for (const auto& statement : postgres_statements()) {
+      connection.prepare(statement.name, statement.sql);
+    }
     return {};
   });
   if (!ready) connection_.reset();
@@ -130,77 +125,6 @@ Answer<void> PostgresDatabase::open(bool) {
 
 void PostgresDatabase::close() noexcept {
   connection_.reset();
-}
-
-void PostgresDatabase::prepare() {
-  auto& db = *connection_;
-  const std::string row(kRow);
-  const std::string own(kOwnPart);
-  db.prepare("origin", "SELECT set_config('tallygate.origin', $1, true)");
-  db.prepare("gate",
-             "UPDATE tg_edge SET last_seq = $3, seen_at = now()"
-             " WHERE edge_id = $1 AND epoch = $2 AND last_seq = $3 - 1");
-  db.prepare("last_seq", "SELECT last_seq FROM tg_edge WHERE edge_id = $1 AND epoch = $2");
-  db.prepare("create",
-             "INSERT INTO tg_link(link_id, file_id)"
-             " SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT (link_id) DO NOTHING");
-  db.prepare("know",
-             "INSERT INTO tg_edge_count(link_id, edge_id, epoch, total)"
-             " SELECT l, $1, $2, 0 FROM unnest($3::text[]) l"
-             " ON CONFLICT (link_id, edge_id, epoch) DO NOTHING");
-  // Of one order, so that edges that push at once wait for each other and do not deadlock.
-  db.prepare("lock",
-             "SELECT 1 FROM tg_link WHERE link_id = ANY($1::text[]) ORDER BY link_id"
-             " FOR NO KEY UPDATE");
-  db.prepare(
-      "add_total",
-      "INSERT INTO tg_edge_count AS c(link_id, edge_id, epoch, total, reset_gen)"
-      " SELECT l, $1, $2, sum(n), max(g)"
-      " FROM unnest($3::text[], $4::bigint[], $5::bigint[]) x(l, n, g) GROUP BY l ORDER BY l"
-      " ON CONFLICT (link_id, edge_id, epoch) DO UPDATE SET total = c.total + EXCLUDED.total");
-  // `charged` moves exactly when the row does.
-  db.prepare("charge",
-             "WITH moved AS ("
-             "UPDATE tg_link k SET used = k.used + x.n, updated_at = now()"
-             " FROM unnest($3::text[], $4::bigint[], $5::bigint[]) x(l, n, g)"
-             " WHERE k.link_id = x.l AND k.reset_gen = x.g RETURNING x.l, x.n, x.g)"
-             " UPDATE tg_edge_count c SET"
-             " charged = CASE WHEN c.reset_gen = m.g THEN c.charged + m.n ELSE m.n END,"
-             " reset_gen = m.g FROM moved m"
-             " WHERE c.link_id = m.l AND c.edge_id = $1 AND c.epoch = $2");
-  db.prepare("block",
-             "UPDATE tg_link k SET blocked = x.b, updated_at = now()"
-             " FROM unnest($1::text[], $2::text[]) x(l, b)"
-             " WHERE k.link_id = x.l AND k.blocked IS DISTINCT FROM x.b");
-  // The stored row may be newer than ours only by our own hand: absolute values, last one wins.
-  db.prepare("download",
-             "INSERT INTO tg_download(edge_id, event_id, link_id, started_at, ended_at, client_ip,"
-             " user_agent, bytes_sent, file_size, outcome, counted)"
-             " SELECT $1, * FROM unnest($2::bytea[], $3::text[], $4::bigint[], $5::bigint[],"
-             " $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::smallint[], $11::bigint[])"
-             " ON CONFLICT (event_id) DO UPDATE SET started_at = EXCLUDED.started_at,"
-             " ended_at = EXCLUDED.ended_at, bytes_sent = EXCLUDED.bytes_sent,"
-             " outcome = EXCLUDED.outcome, counted = EXCLUDED.counted");
-  db.prepare("changes", "SELECT d.obj, d.gen," + row +
-                            "FROM tg_dirty d LEFT JOIN tg_link k ON k.link_id = d.obj" + own +
-                            "WHERE d.consumer = $1 AND d.kind = 'L' ORDER BY d.obj LIMIT $3");
-  // A mark that somebody is renewing at this moment stays; nobody waits for him.
-  db.prepare("unmark",
-             "DELETE FROM tg_dirty WHERE (consumer, kind, obj, gen) IN ("
-             "SELECT d.consumer, d.kind, d.obj, d.gen FROM tg_dirty d"
-             " JOIN unnest($2::text[], $3::text[], $4::bigint[]) x(k, o, g)"
-             " ON d.kind = x.k AND d.obj = x.o AND d.gen = x.g"
-             " WHERE d.consumer = $1 FOR UPDATE OF d SKIP LOCKED)");
-  db.prepare("load", "SELECT" + row +
-                         "FROM unnest($3::text[]) WITH ORDINALITY a(id, n)"
-                         " JOIN tg_link k ON k.link_id = a.id" +
-                         own + "ORDER BY a.n");
-  db.prepare("scan", "SELECT" + row + "FROM tg_link k" + own +
-                         "WHERE k.link_id > $3 ORDER BY k.link_id LIMIT $4");
-  db.prepare("scan_lost",
-             "SELECT DISTINCT c.link_id, k.link_id IS NULL FROM tg_edge_count c"
-             " LEFT JOIN tg_link k ON k.link_id = c.link_id"
-             " WHERE c.edge_id = $1 AND c.link_id > $2 ORDER BY c.link_id LIMIT $3");
 }
 
 Answer<void> PostgresDatabase::create_schema() {

@@ -46,7 +46,6 @@ class PostgresDatabase final : public Database {
   template <class T, class Work>
   Answer<T> guarded(Work work);
   [[nodiscard]] Failure failure(bool retryable, std::string_view what) const;
-  void prepare();
   PushReport push_whole(const Batch& batch);
   PushReport push_by_item(const Batch& batch);
   bool pass_gate(std::uint64_t seq);

@@ -33,6 +33,15 @@ TEST(Combination, OfTheShopsAuthorityNeedsAShop) {
   EXPECT_THAT(clashing(settings), testing::IsEmpty());
 }
 
+TEST(Combination, OfAPasswordAndAFileIsAMistake) {
+  auto settings = good();
+  settings.shop.url = "sqlite:/var/lib/shop.db";
+  settings.shop.password_file = "/etc/tallygate/shop.password";
+  EXPECT_THAT(clashing(settings), testing::ElementsAre("shop.password_file"));
+  settings.shop.url = "postgresql://edge@db/shop";
+  EXPECT_THAT(clashing(settings), testing::IsEmpty());
+}
+
 TEST(Combination, KeepsCountsAsLongAsALinkMayBeResumed) {
   auto settings = good();
   settings.metering.keep_expired = 24h;

@@ -22,7 +22,10 @@ inline std::string file_with(std::string_view table, std::string_view line,
     for (const auto& setting : declarations()) {
       if (setting.table != declared.name || setting.presence != Presence::required) continue;
       if (its_own && setting.key == key) continue;
-      out += std::string(setting.key) + " = " + example_text(setting.rule) + "\n";
+      // Of the databases the one with which every other setting goes together.
+      const bool is_shop = full_name(setting) == "shop.url";
+      out += std::string(setting.key) + " = " +
+             (is_shop ? "\"postgresql://edge@db/shop\"" : example_text(setting.rule)) + "\n";
     }
     if (its_own) out += std::string(line) + "\n";
   }

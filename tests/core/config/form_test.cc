@@ -172,11 +172,27 @@ TEST(ShopUrl, NamesADatabaseAndIsNeverRepeated) {
   expect(check_shop_url, {{"sqlite:/var/lib/shop.db", ""},
                           {"postgresql://shop@db/shop", ""},
                           {"mysql://shop@db/shop", ""},
+                          {"postgresql://shop@/shop?host=/run/postgresql&sslmode=disable", ""},
+                          {"postgresql://a:5432,b:5432/shop?target_session_attrs=read-write", ""},
+                          {"postgresql://shop:secret@db/shop", "has a password in it"},
+                          {"mysql://shop:@db/shop", "has a password in it"},
+                          {"postgresql://db/shop?user=a&password=secret", "has a password in it"},
+                          {"postgresql://shop@db/my shop", "percent-encoded"},
                           {"sqlite:shop.db", "absolute path after sqlite:"},
                           {"sqlite:", "absolute path after sqlite:"},
                           {"postgres:/x", "must begin with sqlite:"},
                           {"/var/lib/shop.db", "must begin with sqlite:"}});
   EXPECT_EQ(check_shop_url("pgsql://shop:secret@db")->what.find("secret"), std::string::npos);
+}
+
+TEST(PasswordFile, IsAPathOrACredential) {
+  expect(check_password_file, {{"/etc/tallygate/shop.password", ""},
+                               {"credential:shop", ""},
+                               {"credential:shop.password", ""},
+                               {"credential:", "does not name a credential"},
+                               {"credential:../x", "does not name a credential"},
+                               {"credential:..", "does not name a credential"},
+                               {"shop.password", "is not an absolute path"}});
 }
 
 TEST(EdgeId, HasOneToThirtyTwoPlainCharacters) {

@@ -81,13 +81,13 @@ TEST_F(OutboxTest, FolderLinkMakesTheRowOfTheFolderToo) {
 
 TEST_F(OutboxTest, KnowsHowManyCopiesWait) {
   consume({counted(1, "a", 2), counted(2, "b", 3)});
-  EXPECT_EQ(outbox->copies_waiting(), 5u);
+  EXPECT_EQ(outbox->backlog().value().copies, 5u);
   ASSERT_TRUE(outbox->seal());
   consume({counted(3, "a", 7)});
   reopen();
-  EXPECT_EQ(outbox->copies_waiting(), 12u);
+  EXPECT_EQ(outbox->backlog().value().copies, 12u);
   ASSERT_TRUE(outbox->acknowledge(1));
-  EXPECT_EQ(outbox->copies_waiting(), 7u);
+  EXPECT_EQ(outbox->backlog().value().copies, 7u);
 }
 
 TEST_F(OutboxTest, WhenFullTakesCountsAndNoMoreHistory) {
