@@ -84,6 +84,10 @@ std::vector<Clash> find_clashes(const Settings& settings) {
     clashes.push_back(
         {"shop.password_file", Wrong{"has no use: an SQLite database has no password"}});
   }
+  if (settings.shop.schema != Schema::tallygate && !settings.shop.url.starts_with("mysql:")) {
+    clashes.push_back({"shop.schema", Wrong{"is a shop system's, whose tables are in MariaDB: "
+                                            "shop.url must begin with mysql://"}});
+  }
   if (settings.tls.is_on()) check_ports(settings, clashes);
   check_secrets(settings, clashes);
   return clashes;

@@ -192,7 +192,8 @@ constexpr std::array kDeclarations{
         "Whose tables: tallygate's own, or those of a shop system."},
     Declaration{"shop", "table_prefix", Text{at<&S::shop, &S::Shop::table_prefix>, &kTablePrefix},
         at_restart, optional,
-        "What the names of a shop system's tables begin with."},
+        "What the names of a shop system's tables begin with; PrestaShop's is ps_, Magento's often "
+        "empty."},
     Declaration{"shop", "edge_id", Text{at<&S::shop, &S::Shop::edge_id>, &kEdgeId},
         at_restart, optional,
         "Name of this server in the database; each server has its own."},

@@ -8,6 +8,8 @@
 #include <charconv>
 #include <string>
 
+#include "core/shop/maria_url.h"
+
 namespace tallygate::config {
 namespace {
 
@@ -264,8 +266,12 @@ std::optional<Wrong> check_shop_url(std::string_view text) {
     }
     return std::nullopt;
   }
-  if (text.starts_with("postgresql://") || text.starts_with("mysql://")) {
-    return check_server_url(text);
+  if (text.starts_with("postgresql://")) return check_server_url(text);
+  if (text.starts_with("mysql://")) {
+    if (auto wrong = check_server_url(text)) return wrong;
+    const auto target = shop::parse_maria_url(text);
+    if (!target) return Wrong{target.error().text};
+    return std::nullopt;
   }
   return Wrong{"must begin with sqlite:, postgresql:// or mysql://"};
 }

@@ -8,18 +8,11 @@
 namespace tallygate::config {
 namespace {
 
-bool is_mysql(const Settings& settings) {
-  return settings.shop.url.starts_with("mysql:");
-}
-
 // clang-format off
 constexpr std::array kUnavailable{
     Unavailable{"server.trusted_proxies", "", "leave it empty: a proxy counts as the client"},
     Unavailable{"admin.listen", "", "use admin.socket"},
     Unavailable{"admin.token_file", "", "use admin.socket, which its permissions protect"},
-    Unavailable{"shop.url", "mysql://", "use postgresql:// or sqlite:", is_mysql},
-    Unavailable{"shop.schema", "woocommerce, prestashop and magento", "use \"tallygate\""},
-    Unavailable{"shop.table_prefix", "", "tallygate's own tables are named tg_…"},
     Unavailable{"log.format", "combined", "use \"json\""},
 };
 // clang-format on

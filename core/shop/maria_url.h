@@ -34,8 +34,8 @@ struct MariaTarget {
   friend bool operator==(const MariaTarget&, const MariaTarget&) = default;
 };
 
-// What is wrong: a sentence for the operator whose subject is the URL. Repeats no part of it that may
-// hold a password.
+// What is wrong: a sentence for the operator whose subject is the URL. Repeats no part of it that
+// may hold a password.
 struct BadMariaUrl {
   std::string text;
 };

@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "core/shop/maria_url.h"
+#include "server/shop/maria/maria_database.h"
 #include "server/shop/postgres/postgres_database.h"
 #include "server/shop/sqlite/sqlite_database.h"
 
@@ -22,7 +24,10 @@ Answer<std::unique_ptr<Database>> make_database(const config::Settings& settings
   } else if (url.starts_with("postgresql:")) {
     database = std::make_unique<PostgresDatabase>(url, std::move(password), makes_rows);
   } else {
-    return Failure{false, "not a database that is supported"};
+    const auto target = parse_maria_url(url);
+    if (!target) return Failure{false, target.error().text};
+    database = make_maria_database(*target, std::move(password), settings.shop.schema,
+                                   settings.shop.table_prefix, makes_rows);
   }
   return database;
 }

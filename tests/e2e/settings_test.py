@@ -82,7 +82,7 @@ class Settings(CommandTest):
     def with_setting(self, table, name, value):
         server = self.prepare_server()
         if table == "shop":
-            server.configure({"shop": {"url": "postgresql://edge@db/shop"}})
+            server.configure({"shop": {"url": "mysql://edge@db/shop"}})
         server.configure({table: {name: value}})
         return server
 

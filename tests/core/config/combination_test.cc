@@ -42,6 +42,17 @@ TEST(Combination, OfAPasswordAndAFileIsAMistake) {
   EXPECT_THAT(clashing(settings), testing::IsEmpty());
 }
 
+TEST(Combination, OfAShopSystemAndAnotherDatabaseThanItsOwnIsAMistake) {
+  auto settings = good();
+  settings.shop.schema = Schema::woocommerce;
+  for (const char* url : {"sqlite:/var/lib/shop.db", "postgresql://edge@db/shop"}) {
+    settings.shop.url = url;
+    EXPECT_THAT(clashing(settings), testing::ElementsAre("shop.schema"));
+  }
+  settings.shop.url = "mysql://edge@db/shop";
+  EXPECT_THAT(clashing(settings), testing::IsEmpty());
+}
+
 TEST(Combination, KeepsCountsAsLongAsALinkMayBeResumed) {
   auto settings = good();
   settings.metering.keep_expired = 24h;

@@ -25,7 +25,7 @@ inline std::string file_with(std::string_view table, std::string_view line,
       // Of the databases the one with which every other setting goes together.
       const bool is_shop = full_name(setting) == "shop.url";
       out += std::string(setting.key) + " = " +
-             (is_shop ? "\"postgresql://edge@db/shop\"" : example_text(setting.rule)) + "\n";
+             (is_shop ? "\"mysql://edge@db/shop\"" : example_text(setting.rule)) + "\n";
     }
     if (its_own) out += std::string(line) + "\n";
   }

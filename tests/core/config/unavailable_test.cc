@@ -25,8 +25,6 @@ std::string unavailable_value(const Declaration& setting) {
   if (const auto* choice = std::get_if<Choice>(&setting.rule)) {
     return '"' + std::string(choice->words.back()) + '"';
   }
-  if (setting.key == "url") return "\"mysql://shop@db/shop\"";
-  if (setting.key == "table_prefix") return "\"other_\"";
   return example_text(setting.rule);
 }
 
