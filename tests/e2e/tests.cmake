@@ -47,6 +47,7 @@ tallygate_e2e(shop_outage)
 # Other people's programs: curl, wget, aria2, nginx; php, python3, node.
 tallygate_e2e(clients)
 tallygate_e2e(signers)
+tallygate_e2e(woocommerce_plugin)
 tallygate_e2e(merchant)
 tallygate_e2e(parallel)
 tallygate_e2e(crash)
