@@ -44,6 +44,7 @@ tallygate_e2e(cutting_proxy)
 tallygate_e2e(shop)
 tallygate_e2e(shop_history)
 tallygate_e2e(shop_outage)
+tallygate_e2e(shop_woocommerce)
 # Other people's programs: curl, wget, aria2, nginx; php, python3, node.
 tallygate_e2e(clients)
 tallygate_e2e(signers)
