@@ -2,12 +2,13 @@
 // cost to look when there is none?
 //
 // The database is the one that with_database.py starts:
-//   cd tests/e2e && python3 with_database.py postgres -- …/bench.server.shop.push
+//   cd tests/e2e && python3 with_database.py postgres|mariadb -- …/bench.server.shop.push
 // Without it: an SQLite file in TALLYGATE_BENCH_DIR (default: the system's temporary directory).
 //
 // A batch is what an edge sends under load: kDownloads downloads, each with a counted copy of a
 // link of its own and its row of the history. Items are counts.
-//   BM_Push_Bare      the same statements with the same arrays, through libpq and nothing else
+//   BM_Push_Bare      the same statements on texts made with printf alone: through libpq, and on
+//                     MariaDB through the prepared statements
 //   BM_Push_Database  Database::push
 //   BM_Push_Sync      from the ledger's events to the last acknowledgement, the outbox on disk
 //   included BM_Poll_Idle      one look for changes when there are none BM_Change_Seen    from a
@@ -25,10 +26,12 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <mutex>
 #include <thread>
 
+#include "server/shop/maria/maria_session.h"
 #include "server/shop/postgres/postgres_database.h"
 #include "server/shop/postgres/postgres_statements.h"
 #include "server/shop/sqlite/sqlite.h"
@@ -53,6 +56,10 @@ std::uint64_t rows_wanted() {
 
 bool is_postgres() {
   return variable("TALLYGATE_TEST_DATABASE").starts_with("postgresql:");
+}
+
+bool is_server() {
+  return !variable("TALLYGATE_TEST_DATABASE").empty();
 }
 
 class Folder {
@@ -170,44 +177,87 @@ class BareClient {
   PGconn* connection_;
 };
 
-void BM_Push_Bare(benchmark::State& state) {
-  if (!is_postgres()) return state.SkipWithError("only on PostgreSQL");
-  const auto edge = new_edge();
-  make_rows(*new_database(), edge);
+// A batch as both kinds of bare clients write it, an element at a time.
+std::string list_of(char open, char close,
+                    const std::function<void(std::string&, std::uint64_t)>& add) {
+  std::string list(1, open);
+  for (std::uint64_t i = 0; i < kDownloads; ++i) {
+    if (i > 0) list += ',';
+    add(list, i);
+  }
+  return list + close;
+}
+
+std::string array_of(std::string_view text) {
+  return list_of('{', '}', [&](std::string& list, std::uint64_t) { list += text; });
+}
+
+void push_bare_postgres(benchmark::State& state, const Edge& edge) {
   BareClient client;
   const std::string epoch = std::to_string(edge.epoch);
   std::uint64_t seq = 1;
   for (auto _ : state) {
     ++seq;
-    std::string ids = "{", ones = "{", zeros = "{", events = "{", started = "{", ended = "{",
-                ips = "{", agents = "{", sizes = "{";
-    for (std::uint64_t i = 0; i < kDownloads; ++i) {
-      const char* comma = i == 0 ? "" : ",";
-      fmt::format_to(std::back_inserter(ids), "{}{}", comma, link_id(seq * kDownloads + i));
-      fmt::format_to(std::back_inserter(events), "{}\"\\\\x{:016x}{:08x}{:08x}\"", comma,
-                     edge.epoch, seq, i);
-      fmt::format_to(std::back_inserter(ones), "{}1", comma);
-      fmt::format_to(std::back_inserter(zeros), "{}0", comma);
-      fmt::format_to(std::back_inserter(started), "{}1700000000", comma);
-      fmt::format_to(std::back_inserter(ended), "{}1700000060", comma);
-      fmt::format_to(std::back_inserter(ips), "{}203.0.113.7", comma);
-      fmt::format_to(std::back_inserter(agents),
-                     "{}\"Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101\"", comma);
-      fmt::format_to(std::back_inserter(sizes), "{}700000000", comma);
-    }
-    for (auto* list : {&ids, &ones, &zeros, &events, &started, &ended, &ips, &agents, &sizes}) {
-      *list += '}';
-    }
+    const auto ids = list_of('{', '}', [&](std::string& list, std::uint64_t i) {
+      list += link_id(seq * kDownloads + i);
+    });
+    const auto events = list_of('{', '}', [&](std::string& list, std::uint64_t i) {
+      fmt::format_to(std::back_inserter(list), "\"\\\\x{:016x}{:08x}{:08x}\"", edge.epoch, seq, i);
+    });
+    const auto ones = array_of("1");
+    const auto zeros = array_of("0");
+    const auto sizes = array_of("700000000");
     client.execute("BEGIN");
     client.run("origin", {edge.edge_id});
     client.run("gate", {edge.edge_id, epoch, std::to_string(seq)});
     client.run("lock", {ids});
     client.run("add_total", {edge.edge_id, epoch, ids, ones, zeros});
     client.run("charge", {edge.edge_id, epoch, ids, ones, zeros});
-    client.run("download",
-               {edge.edge_id, events, ids, started, ended, ips, agents, sizes, sizes, zeros, ones});
+    client.run("download", {edge.edge_id, events, ids, array_of("1700000000"),
+                            array_of("1700000060"), array_of("203.0.113.7"),
+                            array_of("\"Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101\""), sizes,
+                            sizes, zeros, ones});
     client.execute("COMMIT");
   }
+}
+
+void push_bare_maria(benchmark::State& state, const Edge& edge) {
+  MariaSession session(*parse_maria_url(variable("TALLYGATE_TEST_DATABASE")),
+                       variable("TALLYGATE_TEST_DATABASE_PASSWORD"), 60s);
+  if (!session.prepare(maria::own_tables()).empty()) return state.SkipWithError("not prepared");
+  session.db.execute("SET @tg_origin = 'bench'");
+  std::uint64_t seq = 1;
+  for (auto _ : state) {
+    ++seq;
+    const auto counts = list_of('[', ']', [&](std::string& list, std::uint64_t i) {
+      fmt::format_to(std::back_inserter(list), "[\"{}\",0,1,0]", link_id(seq * kDownloads + i));
+    });
+    const auto history = list_of('[', ']', [&](std::string& list, std::uint64_t i) {
+      fmt::format_to(std::back_inserter(list),
+                     "[\"{:016x}{:08x}{:08x}\",\"{}\",1700000000,1700000060,\"203.0.113.7\","
+                     "\"Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101\",700000000,700000000,0,1]",
+                     edge.epoch, seq, i, link_id(seq * kDownloads + i));
+    });
+    session.db.execute("START TRANSACTION");
+    session.sql.gate->run({seq, edge.edge_id, edge.epoch, seq});
+    session.sql.add_total->run({edge.edge_id, edge.epoch, counts});
+    for (std::size_t i = 0; i < session.sql.charges.size(); ++i) {
+      if (session.tables.charges[i].is_of_edge) {
+        session.sql.charges[i]->run({counts, edge.edge_id, edge.epoch});
+      } else {
+        session.sql.charges[i]->run({counts});
+      }
+    }
+    session.sql.download->run({edge.edge_id, history});
+    session.db.execute("COMMIT");
+  }
+}
+
+void BM_Push_Bare(benchmark::State& state) {
+  if (!is_server()) return state.SkipWithError("only on a server");
+  const auto edge = new_edge();
+  make_rows(*new_database(), edge);
+  is_postgres() ? push_bare_postgres(state, edge) : push_bare_maria(state, edge);
   report(state);
 }
 BENCHMARK(BM_Push_Bare)->UseRealTime()->Unit(benchmark::kMillisecond);
@@ -315,7 +365,7 @@ void BM_Poll_Idle(benchmark::State& state) {
   make_rows(*database, new_edge());
   for (auto _ : state) {
     const auto stamp = database->change_stamp();
-    if (is_postgres() && (!database->last_seq() || !database->take_changes(2000))) {
+    if (is_server() && (!database->last_seq() || !database->take_changes(2000))) {
       return state.SkipWithError("the look failed");
     }
     benchmark::DoNotOptimize(stamp);
@@ -335,6 +385,14 @@ void BM_Change_Seen(benchmark::State& state) {
                     " generate_series(1, {}) n ON CONFLICT DO NOTHING;"
                     "DELETE FROM tg_dirty; ANALYZE",
                     rows));
+  } else if (is_server()) {
+    maria::Connection merchant(*parse_maria_url(variable("TALLYGATE_TEST_DATABASE")),
+                               variable("TALLYGATE_TEST_DATABASE_PASSWORD"), {.read = 600s});
+    merchant.execute(
+        fmt::format("INSERT IGNORE INTO tg_link(link_id) SELECT CONCAT('row-', seq)"
+                    " FROM seq_1_to_{}",
+                    rows));
+    merchant.execute("DELETE FROM tg_dirty");
   } else {
     sqlite::Connection merchant((folder() / "shop.db").string(), sqlite::OpenMode::existing, 60s);
     merchant.execute(fmt::format("WITH RECURSIVE s(n) AS (VALUES(1) UNION ALL SELECT n + 1 FROM s"

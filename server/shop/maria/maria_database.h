@@ -2,7 +2,7 @@
 // tables, or those of WooCommerce, PrestaShop or Magento with our tables of counts and marks beside
 // them.
 //
-// READ COMMITTED; waits 3 s for a lock and 5 s for the server. Deadlocks and locks are retryable.
+// READ COMMITTED; waits 1 s for a lock and 5 s for the server. Deadlocks and locks are retryable.
 // The link ids of a shop system are the numbers of its rows; all others have no row.
 #pragma once
 #include <memory>

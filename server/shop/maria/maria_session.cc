@@ -94,7 +94,7 @@ MariaSession::MariaSession(const MariaTarget& target, const std::string& passwor
   // Neither do we wait long for a lock of the shop's, nor does the shop queue behind a statement of
   // ours that changes a table and waits.
   db.execute(
-      "SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = 3, lock_wait_timeout = 3,"
+      "SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = 1, lock_wait_timeout = 1,"
       " group_concat_max_len = 65536, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'");
 }
 
