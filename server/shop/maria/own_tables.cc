@@ -26,7 +26,7 @@ Tables own_tables() {
          " CHECK (blocked IN ('copies', 'traffic'))"},
         {"updated_at", "bigint NOT NULL DEFAULT (UNIX_TIMESTAMP())"}},
        {"PRIMARY KEY(link_id)"}});
-  tables.grants.push_back("SELECT, INSERT, UPDATE ON `tg_link`");
+  tables.grants.emplace_back("SELECT, INSERT, UPDATE ON `tg_link`");
   add_common(tables);
   // A row that is made again starts anew.
   tables.watches.push_back(
