@@ -23,8 +23,10 @@ namespace tallygate::shop {
 
 using EventId = std::array<std::uint8_t, 16>;
 
-// Names the row that begins with event `ordinal` of journal record `seq`: the same for the same
-// event whenever it is computed, and different in every other stream of events.
+// Names the row that begins with event `ordinal` (below 2^24) of journal record `seq` (below 2^48):
+// the same for the same event whenever it is computed, and different in every other stream of
+// events. Ascends within a stream, so that a database appends rows rather than strewing them over
+// its index: MariaDB took half as many again when it was a hash of all.
 [[nodiscard]] EventId event_id(std::uint64_t epoch, std::uint64_t seq,
                                std::uint32_t ordinal) noexcept;
 

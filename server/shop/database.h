@@ -116,7 +116,7 @@ class Database {
   // False: a link's first use makes no row; the shop makes one when it sells something.
   [[nodiscard]] virtual bool makes_rows() const noexcept = 0;
 
-  // Connects, and fails by naming everything that is missing: tables, columns, triggers, rights.
+  // Connects, and fails by naming everything that is missing: tables, columns, rights.
   // `create`: an embedded database may be made now; a server's schema is made by `tallygate shop
   // init` only.
   [[nodiscard]] virtual Answer<void> open(bool create) = 0;
@@ -145,8 +145,10 @@ class Database {
   // Until somebody makes them again, changes leave no marks, and only the scan finds them.
   [[nodiscard]] virtual Answer<std::vector<std::string>> missing_triggers() = 0;
   // Becomes readable when somebody may have changed something, so that nobody need wait for the
-  // next poll; change_stamp() makes it unreadable. -1: there is none.
+  // next poll. -1: there is none. What came during another call is no longer to be read: it is
+  // has_news(), until the next change_stamp().
   [[nodiscard]] virtual int wake_descriptor() const noexcept { return -1; }
+  [[nodiscard]] virtual bool has_news() const noexcept { return false; }
   // Own pushes leave no marks.
   [[nodiscard]] virtual Answer<std::vector<Change>> take_changes(std::size_t marks_max) = 0;
   // Removes the marks that are still of the same generation.
@@ -162,6 +164,8 @@ class Database {
   [[nodiscard]] virtual Answer<LostLinks> scan_lost(std::string_view after,
                                                     std::size_t links_max) = 0;
 
+  // Where rows are changed, if not here: a sentence without its subject. Empty: by edit().
+  [[nodiscard]] virtual std::string edited_elsewhere() const { return {}; }
   // False: there is no such row, and nothing was done. Leaves a mark for every edge, this one too.
   [[nodiscard]] virtual Answer<bool> edit(std::string_view link_id, const Edit& edit) = 0;
 

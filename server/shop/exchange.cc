@@ -47,7 +47,7 @@ bool Exchange::turn() {
 }
 
 Exchange::TimePoint Exchange::next_turn() const {
-  if (!connected_) return retry_at_;
+  if (!connected_ || database_.has_news()) return retry_at_;
   return std::max(retry_at_, std::min(poll_at_, scan_at_));
 }
 
@@ -178,7 +178,7 @@ bool Exchange::push_all(std::chrono::milliseconds at_most) {
 }
 
 Exchange::Step Exchange::pull(TimePoint now) {
-  if (now < poll_at_) return Step::idle;
+  if (now < poll_at_ && !database_.has_news()) return Step::idle;
   poll_at_ = now + options_.poll;
   const auto stamp = database_.change_stamp();
   if (!stamp) return reading_failed(stamp.error());
@@ -322,6 +322,9 @@ std::vector<LookUp> Exchange::look_up(std::span<const std::string> link_ids) {
 
 Answer<bool> Exchange::edit(std::string_view link_id, const Edit& edit) {
   if (!connected_) return Failure{true, status_.last_error};
+  if (auto elsewhere = database_.edited_elsewhere(); !elsewhere.empty()) {
+    return Failure{true, "the link " + std::move(elsewhere)};
+  }
   const auto found = database_.edit(link_id, edit);
   if (!found) {
     writing_failed(found.error());

@@ -374,6 +374,10 @@ Answer<LostLinks> MariaDatabase::scan_lost(std::string_view after, std::size_t l
   });
 }
 
+std::string MariaDatabase::edited_elsewhere() const {
+  return session_ ? session_->tables.changed_where : std::string();
+}
+
 Answer<bool> MariaDatabase::edit(std::string_view link_id, const Edit& edit) {
   return guarded<bool>([&](MariaSession& session) -> Answer<bool> {
     if (!session.sql.edit) return failure(true, session.tables.changed_where);

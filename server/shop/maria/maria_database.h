@@ -50,6 +50,7 @@ class MariaDatabase final : public Database {
   [[nodiscard]] Answer<std::vector<Row>> scan(std::string_view after,
                                               std::size_t rows_max) override;
   [[nodiscard]] Answer<LostLinks> scan_lost(std::string_view after, std::size_t links_max) override;
+  [[nodiscard]] std::string edited_elsewhere() const override;
   [[nodiscard]] Answer<bool> edit(std::string_view link_id, const Edit& edit) override;
   [[nodiscard]] Answer<std::vector<EdgeSeen>> edges() override;
 

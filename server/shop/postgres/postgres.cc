@@ -218,6 +218,7 @@ Result Connection::finish(bool sent) {
       last.reset(next);
     }
   }
+  hear_notifications();
   if (!last) fail();
   const auto status = PQresultStatus(last.get());
   if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
@@ -257,9 +258,17 @@ int Connection::socket() const noexcept {
   return PQsocket(connection_);
 }
 
-void Connection::take_notifications() {
+void Connection::hear_notifications() {
+  while (auto* const notification = PQnotifies(connection_)) {
+    PQfreemem(notification);
+    is_notified_ = true;
+  }
+}
+
+void Connection::forget_notifications() {
   if (PQconsumeInput(connection_) == 0) fail();
-  while (auto* const notification = PQnotifies(connection_)) PQfreemem(notification);
+  hear_notifications();
+  is_notified_ = false;
 }
 
 bool Connection::is_in_transaction() const noexcept {

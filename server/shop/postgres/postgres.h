@@ -117,7 +117,9 @@ class Connection {
 
   [[nodiscard]] std::string server_version() const;  // as "15.18"
   [[nodiscard]] int socket() const noexcept;         // readable when something came unasked
-  void take_notifications();                         // what came is read and dropped
+  // Whether NOTIFY was heard since the last call of forget_notifications(), by whatever call.
+  [[nodiscard]] bool is_notified() const noexcept { return is_notified_; }
+  void forget_notifications();
   [[nodiscard]] bool is_in_transaction() const noexcept;
   [[nodiscard]] bool is_broken() const noexcept;
 
@@ -127,11 +129,13 @@ class Connection {
   void connect(Deadline deadline);
   Result finish(bool sent);
   bool wait(short events, Deadline deadline);
+  void hear_notifications();
   [[noreturn]] void fail();
   [[noreturn]] void time_out();
 
   pg_conn* connection_ = nullptr;
   const std::chrono::milliseconds timeout_;
+  bool is_notified_ = false;
 };
 
 // Rolled back by its destructor unless committed.

@@ -274,7 +274,7 @@ void PostgresDatabase::record(const Batch& batch) {
 // A look costs two indexed reads of small tables; whether it is worth it, nobody can say for less.
 Answer<std::uint64_t> PostgresDatabase::change_stamp() {
   return guarded<std::uint64_t>([&](postgres::Connection& db) -> Answer<std::uint64_t> {
-    db.take_notifications();
+    db.forget_notifications();
     return ++stamp_;
   });
 }
@@ -288,6 +288,10 @@ Answer<std::vector<std::string>> PostgresDatabase::missing_triggers() {
 
 int PostgresDatabase::wake_descriptor() const noexcept {
   return connection_ ? connection_->socket() : -1;
+}
+
+bool PostgresDatabase::has_news() const noexcept {
+  return connection_ && connection_->is_notified();
 }
 
 Answer<std::vector<Change>> PostgresDatabase::take_changes(std::size_t marks_max) {

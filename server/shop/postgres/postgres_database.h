@@ -32,6 +32,7 @@ class PostgresDatabase final : public Database {
   [[nodiscard]] Answer<std::uint64_t> change_stamp() override;
   [[nodiscard]] Answer<std::vector<std::string>> missing_triggers() override;
   [[nodiscard]] int wake_descriptor() const noexcept override;
+  [[nodiscard]] bool has_news() const noexcept override;
   [[nodiscard]] Answer<std::vector<Change>> take_changes(std::size_t marks_max) override;
   [[nodiscard]] Answer<void> acknowledge(std::span<const Mark> marks) override;
   [[nodiscard]] Answer<std::vector<Row>> load(std::span<const std::string> link_ids) override;

@@ -56,6 +56,17 @@ TEST(EventId, DiffersInEveryPart) {
   EXPECT_EQ(event_id(1, 2, 3), event_id(1, 2, 3));
 }
 
+TEST(EventId, AscendsWithinAStream) {
+  EventId last{};
+  for (const std::uint64_t seq : {1u, 2u, 255u, 256u, 1u << 31}) {
+    for (const std::uint32_t ordinal : {0u, 1u, 255u, 256u, (1u << 24) - 1}) {
+      const auto next = event_id(~std::uint64_t{0}, seq, ordinal);
+      EXPECT_GT(next, last) << seq << " " << ordinal;
+      last = next;
+    }
+  }
+}
+
 TEST_F(HistoryJoinerTest, WholeFileIsOneCompleteRow) {
   auto ended = whole();
   ended.copies = 1;

@@ -54,6 +54,7 @@ class FaultyDatabase final : public Database {
     return lost_triggers;
   }
   int wake_descriptor() const noexcept override { return real_.wake_descriptor(); }
+  bool has_news() const noexcept override { return real_.has_news(); }
   Answer<std::vector<Change>> take_changes(std::size_t marks_max) override {
     if (away) return failure();
     return real_.take_changes(marks_max);

@@ -447,6 +447,14 @@ TEST_F(PostgresDatabaseTest, ChangeWakesWhoeverListens) {
   EXPECT_TRUE(is_readable(10'000));
   ASSERT_TRUE(database->change_stamp());
   EXPECT_FALSE(is_readable(0));
+  // What comes while something else is asked is read with the answer.
+  merchant->execute("INSERT INTO tg_link(link_id) VALUES('b')");
+  ASSERT_TRUE(is_readable(10'000));
+  EXPECT_FALSE(database->has_news());
+  load("a");
+  EXPECT_TRUE(database->has_news());
+  ASSERT_TRUE(database->change_stamp());
+  EXPECT_FALSE(database->has_news());
 }
 
 TEST_F(PostgresDatabaseTest, ConnectionThatTheServerEndsIsAFailureAndTheNextOneGoesOn) {
