@@ -1,4 +1,7 @@
-"""What the tests of the shop share: servers on one SQLite database, and the merchant's own SQL."""
+"""What the tests of the shop share: servers on one database, and the merchant's own SQL.
+
+The database is SQLite's here; database_case.py has the same tests run on others.
+"""
 
 import contextlib
 import sqlite3
@@ -11,33 +14,35 @@ ACTIVE, HELD, REFUNDED, REVOKED = range(4)
 
 
 class Database:
-    """The shop's database as a merchant's tools see it: plain SQL from another process."""
+    """The shop's database as a merchant's tools see it: plain SQL, with ? for each value.
 
-    def __init__(self, path):
-        self.path = path
+    `settings` are those of [shop] that name it.
+    """
+
+    settings = {}
+
+    def prepare(self, server):
+        """Makes what there must be before the first server starts, whose settings are written."""
 
     def _run(self, sql, values):
-        with contextlib.closing(sqlite3.connect(self.path, timeout=PATIENCE)) as db, db:
-            return db.execute(sql, values)
+        """One statement, committed: the number of rows that it changed."""
+        raise NotImplementedError
+
+    def rows(self, sql, *values):
+        raise NotImplementedError
+
+    def locked(self):
+        """Context manager: keeps others from writing, as a long transaction of the merchant's."""
+        raise NotImplementedError
+
+    def away(self):
+        """Context manager: nobody can reach it, and nothing in it is lost."""
+        raise NotImplementedError
 
     def change(self, sql, *values):
         """One statement, which must change one row."""
-        changed = self._run(sql, values).rowcount
+        changed = self._run(sql, values)
         assert changed == 1, f"{changed} rows changed by {sql} with {values}"
-
-    @contextlib.contextmanager
-    def locked(self):
-        """Holds the lock for writing, as a long transaction of the merchant's would."""
-        with contextlib.closing(sqlite3.connect(self.path, timeout=PATIENCE,
-                                                isolation_level=None)) as db:
-            db.execute("BEGIN IMMEDIATE")
-            yield
-            db.execute("COMMIT")
-
-    def rows(self, sql, *values):
-        with contextlib.closing(sqlite3.connect(self.path, timeout=PATIENCE)) as db:
-            db.row_factory = sqlite3.Row
-            return [dict(row) for row in db.execute(sql, values)]
 
     def value(self, sql, *values):
         """The first column of the first row; None when there is none."""
@@ -69,16 +74,51 @@ class Database:
                           link_id)
 
 
+class SqliteDatabase(Database):
+    def __init__(self, path):
+        self.path = path
+        self.settings = {"url": f"sqlite:{path}"}
+
+    def _run(self, sql, values):
+        with contextlib.closing(sqlite3.connect(self.path, timeout=PATIENCE)) as db, db:
+            return db.execute(sql, values).rowcount
+
+    def rows(self, sql, *values):
+        with contextlib.closing(sqlite3.connect(self.path, timeout=PATIENCE)) as db:
+            db.row_factory = sqlite3.Row
+            return [dict(row) for row in db.execute(sql, values)]
+
+    @contextlib.contextmanager
+    def locked(self):
+        with contextlib.closing(sqlite3.connect(self.path, timeout=PATIENCE,
+                                                isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            yield
+            db.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def away(self):
+        away = self.path.with_suffix(".away")
+        self.path.rename(away)
+        yield
+        away.rename(self.path)
+
+
 class ShopTest(support.TestCase):
-    def start_edge(self, database=None, edge_id="edge-1", **settings):
+    def make_database(self, server):
+        """The shop's database for a server that is yet to start."""
+        return SqliteDatabase(server.folder / "shop.db")
+
+    def start_edge(self, database=None, edge_id="edge-1", poll="100ms", **settings):
         """A server with a shop: /a of 64 KiB and /large of 16 MiB. `database` is another's."""
         server = Server(settings)
         self.addCleanup(self._end, server)
-        path = database.path if database else server.folder / "shop.db"
-        server.configure({"shop": {"url": f"sqlite:{path}", "poll": "100ms", "edge_id": edge_id}})
+        server.database = database or self.make_database(server)
+        server.configure({"shop": {**server.database.settings, "poll": poll, "edge_id": edge_id}})
         server.write("/a", some_bytes(64 * KIB), mtime=1700000000)
         server.write("/large", some_bytes(16 * MIB), mtime=1700000000)
-        server.database = Database(path)
+        if database is None:
+            server.database.prepare(server)
         server.start()
         eventually(lambda: health(server)["shop"]["reachable"])
         return server

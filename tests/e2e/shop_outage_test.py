@@ -4,7 +4,7 @@ import threading
 
 import support
 from command_case import health
-from shop_case import Database, ShopTest
+from shop_case import ShopTest, SqliteDatabase
 from support import KIB, Server, eventually, seeded, some_bytes
 
 
@@ -30,7 +30,7 @@ class Away(ShopTest):
         server = Server()
         self.addCleanup(self._end, server)
         folder = server.folder / "not" / "yet"
-        server.database = Database(folder / "shop.db")
+        server.database = SqliteDatabase(folder / "shop.db")
         server.configure({"shop": {"url": f"sqlite:{server.database.path}", "poll": "100ms"}})
         server.write("/a", some_bytes(KIB))
         server.start()
@@ -48,7 +48,7 @@ class Away(ShopTest):
     def test_a_file_that_is_no_database_is_said_and_left_alone(self):
         server = Server()
         self.addCleanup(self._end, server)
-        server.database = Database(server.folder / "shop.db")
+        server.database = SqliteDatabase(server.folder / "shop.db")
         server.configure({"shop": {"url": f"sqlite:{server.database.path}"}})
         server.database.path.write_bytes(b"precious" * KIB)
         server.write("/a", some_bytes(KIB))

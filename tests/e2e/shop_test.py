@@ -113,9 +113,9 @@ class MerchantsWord(ShopTest):
         self.database.set("x", state=REVOKED)
         self.expect_answer(self.server, url, "link-revoked")
         self.server.stop()
-        self.database.path.rename(self.database.path.with_suffix(".away"))
-        self.server.start()
-        self.assertEqual(self.get(self.server, url), "link-revoked")
+        with self.database.away():
+            self.server.start()
+            self.assertEqual(self.get(self.server, url), "link-revoked")
 
     def test_a_raised_limit_opens_an_exhausted_link(self):
         url = self.use("x", limit=1)
@@ -254,12 +254,10 @@ class Authority(ShopTest):
         self.database.change("INSERT INTO tg_link(link_id) VALUES ('known')")
         known = self.server.sign("/a", id="known", limit=5)
         self.assertEqual(self.get(self.server, known), 200)
-        away = self.database.path.with_suffix(".away")
-        self.database.path.rename(away)
         unknown = self.server.sign("/a", id="unknown", limit=5)
-        eventually(lambda: self.get(self.server, unknown), "temporarily-unavailable")
-        self.assertEqual(self.get(self.server, known), 200)
-        away.rename(self.database.path)
+        with self.database.away():
+            eventually(lambda: self.get(self.server, unknown), "temporarily-unavailable")
+            self.assertEqual(self.get(self.server, known), 200)
         eventually(lambda: self.get(self.server, unknown), "link-revoked")
 
     def test_the_row_of_a_folder_opens_its_files(self):
