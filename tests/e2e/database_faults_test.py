@@ -1,21 +1,25 @@
 """What goes wrong with a database on a server: each fault is said, loses nothing and heals itself."""
 
 import contextlib
+import subprocess
 import threading
+import time
+import unittest
 
 import shop_outage_test
 import support
 from command_case import health
 from cutting_proxy import CuttingProxy
-from database_case import EDGE, OWNER, OnMaria, OnPostgres
+from database_case import EDGE, OnMaria, OnPostgres
 from shop_case import ShopTest
-from support import KIB, eventually, some_bytes
+from small_disk import SmallDisk, enter_own_mount_namespace
+from support import MIB, eventually
+
+FROZEN = 30  # seconds
 
 
-class Faults(ShopTest):
-    """On PostgreSQL and on MariaDB, see the end of this file."""
-
-    cuts = ("before", "after", "during")
+class FaultCase(ShopTest):
+    """What these tests share."""
 
     def expect_said(self, server, *parts):
         """Waits until the server says of its database what is wrong with it."""
@@ -61,6 +65,12 @@ class Faults(ShopTest):
             client.join()
         self.assertEqual(errors, [])
 
+
+class Faults(FaultCase):
+    """On PostgreSQL and on MariaDB, see the end of this file."""
+
+    cuts = ("before", "after", "during")
+
     def start_behind_proxy(self):
         proxy = CuttingProxy(self.database_server)
         self.addCleanup(proxy.remove)
@@ -91,6 +101,8 @@ class Faults(ShopTest):
                 before = len(done)
                 eventually(lambda: health(server)["shop"]["reachable"], False)
                 eventually(lambda: len(done) > before + 20)
+                time.sleep(FROZEN)  # through several attempts to reach it
+                self.assertGreater(health(server)["shop"]["copies_waiting"], 20)
                 self.download(server, "new")  # its row cannot be looked up
                 self.assertEqual(self.get(server, server.sign("/a")), 200)
         self.expect_exact(server, "x", 1 + len(done))
@@ -200,6 +212,44 @@ class FaultsOfMaria(OnMaria, Faults):
     cuts = ("before", "during")
 
 
+class FullDisk:
+    """Goes before OnPostgres or OnMaria: the database is on a small disk."""
+
+    @classmethod
+    def start_database_server(cls, **options):
+        try:
+            enter_own_mount_namespace()
+            disk = SmallDisk(192 * MIB)
+            cls.addClassCleanup(disk.remove)
+            disk.mount()
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise unittest.SkipTest(f"no disk to fill: {error}")
+        cls.disk = disk
+        return super().start_database_server(folder=disk.path, **options)
+
+    def test_a_full_disk_of_the_database_is_said_and_everything_arrives_later(self):
+        server = self.start_edge()
+        with self.under_load(server, "x") as done:
+            eventually(lambda: len(done) > 5)
+            self.disk.fill()
+            eventually(lambda: self.disk.fill() or health(server)["shop"].get("last_error", "") != "")
+            before = len(done)
+            eventually(lambda: len(done) > before + 20)
+            self.disk.free()
+            if not self.database_server.is_running():  # some give up when they cannot write
+                self.database_server.kill()
+                self.database_server.start()
+        self.expect_exact(server, "x", len(done))
+
+
+class FullDiskOfPostgres(FullDisk, OnPostgres, FaultCase):
+    pass
+
+
+class FullDiskOfMaria(FullDisk, OnMaria, FaultCase):
+    pass
+
+
 class KilledBesidePostgres(OnPostgres, shop_outage_test.Killed):
     pass
 
@@ -208,7 +258,7 @@ class KilledBesideMaria(OnMaria, shop_outage_test.Killed):
     pass
 
 
-del Faults, ShopTest  # run on servers alone
+del FaultCase, Faults, ShopTest  # run on servers alone
 
 if __name__ == "__main__":
     support.main()
