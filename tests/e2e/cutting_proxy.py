@@ -215,8 +215,8 @@ class Line:
             if self.cut_with_answer is None or self.frames.answered < self.cut_with_answer[1]:
                 return
             watch, self.cut_with_answer = self.cut_with_answer[0], None
-        self.cut()
         self.proxy.count_cut(watch)
+        self.cut()
         raise Cut
 
     def _hear(self, data):
@@ -234,10 +234,10 @@ class Line:
                 elif action == "during":
                     self.is_mute = True
                     self.cut_with_answer = watch, self.frames.next_answer()
-            if action == "before":
-                self.cut()
             if action in ("before", "hold"):
                 self.proxy.count_cut(watch)
+            if action == "before":
+                self.cut()
             self._tell(data[done:end])
             done = end
         self._tell(data[done:])
@@ -266,8 +266,8 @@ class Line:
             watch = self.cut_with_request
         if watch and ends:
             self.server.sendall(data[:ends[0]])
+            self.proxy.count_cut(watch)  # first: whoever is cut may ask at once
             self._cut_client()
-            self.proxy.count_cut(watch)
             raise Cut
         self.server.sendall(data)
 

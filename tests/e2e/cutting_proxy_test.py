@@ -239,7 +239,7 @@ class ByteByByte(unittest.TestCase):
     def test_cut_when_the_answer_has_come_in_full(self):
         watch = self.proxy.watch(b"COMMIT", cut="during")
         self.client.sendall(self.packet(b"\3COMMIT"))
-        self.assertEqual(self.server.recv(11, socket.MSG_WAITALL), self.packet(b"\3COMMIT"))
+        self.assertEqual(self.server.makefile("rb").read(11), self.packet(b"\3COMMIT"))
         answer = self.packet(b"\0\0\0\2\0\0\0")
         self.server.sendall(answer[:-1])
         self.assertEqual(watch.cuts, 0)
