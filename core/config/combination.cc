@@ -84,7 +84,9 @@ std::vector<Clash> find_clashes(const Settings& settings) {
     clashes.push_back(
         {"shop.password_file", Wrong{"has no use: an SQLite database has no password"}});
   }
-  if (settings.shop.schema != Schema::tallygate && !settings.shop.url.starts_with("mysql:")) {
+  // A URL that is wrong by itself was not taken, and has been named.
+  const auto& url = settings.shop.url;
+  if (settings.shop.schema != Schema::tallygate && !url.empty() && !url.starts_with("mysql:")) {
     clashes.push_back({"shop.schema", Wrong{"is a shop system's, whose tables are in MariaDB: "
                                             "shop.url must begin with mysql://"}});
   }
