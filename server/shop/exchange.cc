@@ -62,14 +62,19 @@ void Exchange::on_wake() noexcept {
 
 void Exchange::connect(TimePoint now) {
   if (connected_) return;
-  // Before anything was pushed there is nothing to lose: a file may be made.
-  if (const auto opened = database_.open(outbox_.acknowledged_seq() == 0); !opened) {
+  // A file may be made where there never was one. Where there was, it may be about to come back,
+  // and SQLite would take the log of a new one for its.
+  if (const auto opened = database_.open(!outbox_.has_met_database()); !opened) {
     reading_failed(opened.error());
     return;
   }
   const auto last_seq = database_.register_edge({options_.edge_id, outbox_.epoch()});
   if (!last_seq) {
     reading_failed(last_seq.error());
+    return;
+  }
+  if (const auto met = outbox_.meet_database(); !met) {
+    reading_failed(met.error());
     return;
   }
   connected_ = true;

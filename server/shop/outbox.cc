@@ -84,11 +84,22 @@ void Outbox::load() {
         static_cast<std::uint64_t>(query.integer(3)), static_cast<std::size_t>(query.integer(4))};
     query.reset();
     copies_waiting_ = store_->copies_after(at_.acknowledged);
+    // One of an older version may have met it and not have written that down.
+    has_met_database_ = at_.acknowledged > 0 || store_->has_met();
     return;
   }
   epoch_ = new_epoch();
   store_->sql->begin_stream.run(epoch_);
   transaction.commit();
+}
+
+Answer<void> Outbox::meet_database() {
+  if (has_met_database_) return {};
+  return guarded<void>([&]() -> Answer<void> {
+    store_->sql->meet.run(clock_.unix_now());
+    has_met_database_ = true;
+    return {};
+  });
 }
 
 Answer<void> Outbox::consume(std::span<const ledger::Event> events) {

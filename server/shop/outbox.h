@@ -65,6 +65,10 @@ class Outbox {
   // Transfers that came when the file was full, since the start: not in the history.
   [[nodiscard]] std::uint64_t history_dropped() const noexcept { return history_dropped_; }
 
+  // The shop's database was there once: what is missing in its place is to be put back, not made.
+  [[nodiscard]] bool has_met_database() const noexcept { return has_met_database_; }
+  [[nodiscard]] Answer<void> meet_database();
+
   // Events in the order of their numbers; those taken before are skipped. Events that share a
   // number must come in one call.
   [[nodiscard]] Answer<void> consume(std::span<const ledger::Event> events);
@@ -103,6 +107,7 @@ class Outbox {
   std::unique_ptr<Store> store_;
   std::uint64_t epoch_ = 0;
   Position at_;
+  bool has_met_database_ = false;
   std::uint64_t copies_waiting_ = 0;
   std::uint64_t history_dropped_ = 0;
   HistoryJoiner joiner_;  // not on disk: after a restart, transfers begin new rows

@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS history(
   bytes_sent INTEGER NOT NULL, file_size INTEGER NOT NULL,
   outcome INTEGER NOT NULL, counted INTEGER NOT NULL,
   PRIMARY KEY(seq, event_id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS met(at INTEGER NOT NULL) STRICT;  -- the database was there
 PRAGMA user_version = 1;
 COMMIT;
 )sql";
@@ -102,7 +103,9 @@ OutboxStatements::OutboxStatements(sqlite::Connection& db)
                 " WHERE acknowledged_at < ?1"),
       bytes_used(db,
                  "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count,"
-                 " pragma_freelist_count, pragma_page_size") {}
+                 " pragma_freelist_count, pragma_page_size"),
+      has_met(db, "SELECT count(*) FROM met"),
+      meet(db, "INSERT INTO met(at) VALUES(?1)") {}
 
 Outbox::Store::Store(std::filesystem::path path, std::chrono::milliseconds busy_timeout)
     : file(std::move(path)), db(file.string(), sqlite::OpenMode::create, busy_timeout) {
@@ -159,6 +162,10 @@ void Outbox::Store::prune(std::int64_t before, int batches_max) {
       sqlite::Statement(db, std::string("DELETE FROM ") + table + " WHERE seq = ?1").run(seq);
     }
   }
+}
+
+bool Outbox::Store::has_met() {
+  return single(sql->has_met.bind()) > 0;
 }
 
 std::uint64_t Outbox::Store::bytes_used() {

@@ -32,6 +32,8 @@ struct OutboxStatements {
   sqlite::Statement copies_after;
   sqlite::Statement old_batch;  // ?1 acknowledged before
   sqlite::Statement bytes_used;
+  sqlite::Statement has_met;
+  sqlite::Statement meet;  // ?1 now
 };
 
 // Throws sqlite::Error, as everything below.
@@ -41,6 +43,7 @@ struct Outbox::Store {
   [[nodiscard]] std::optional<Batch> read(std::uint64_t seq);
   // Drops up to `batches_max` batches that were acknowledged before `before` (unix seconds).
   void prune(std::int64_t before, int batches_max);
+  [[nodiscard]] bool has_met();
   // What the file holds, free pages aside.
   [[nodiscard]] std::uint64_t bytes_used();
   // Copies in batch `seq`; in those after it.

@@ -35,7 +35,7 @@ class FaultCase(ShopTest):
 
     def download(self, server, link_id, times=1):
         for _ in range(times):
-            self.assertEqual(self.get(server, server.sign("/a", id=link_id, limit=1000)), 200)
+            self.assertEqual(self.get(server, server.sign("/a", id=link_id, limit=1_000_000)), 200)
 
     def expect_exact(self, server, link_id, copies):
         """The shop, the edge's own total and the ledger say the same."""
@@ -54,7 +54,7 @@ class FaultCase(ShopTest):
 
         def download():
             while not stop.is_set():
-                answer = self.get(server, server.sign("/a", id=link_id, limit=100_000))
+                answer = self.get(server, server.sign("/a", id=link_id, limit=1_000_000_000))
                 (done if answer == 200 else errors).append(answer)
 
         client = threading.Thread(target=download)
@@ -184,7 +184,7 @@ class Faults(FaultCase):
             self.download(server, "y")
             server.database.expect_link("y", used=1)
             server.database.set("y", state=3)
-            url = server.sign("/a", id="y", limit=1000)
+            url = server.sign("/a", id="y", limit=1_000_000)
             eventually(lambda: self.get(server, url), "link-revoked")
 
 

@@ -126,7 +126,7 @@ class Killed(ShopTest):
         while not stop.is_set():
             link_id = f"x{chance.randrange(20)}"
             try:
-                status = self.get(server, server.sign("/small", id=link_id, limit=1000))
+                status = self.get(server, server.sign("/small", id=link_id, limit=1_000_000))
             except (OSError, support.Closed):
                 return  # killed
             if status != 200:

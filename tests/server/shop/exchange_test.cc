@@ -260,6 +260,18 @@ TEST_F(ExchangeTest, EditsWhileTheEdgeWasDownAreHeardAtItsStart) {
   EXPECT_EQ(ledger.word("c").state, State::refunded) << "found by the scan, without a mark";
 }
 
+TEST_F(ExchangeTest, FileThatWasThereOnceIsNotMadeAnew) {
+  start();
+  turn();
+  EXPECT_TRUE(status().reachable);
+  for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(file.string() + suffix);
+  turn();
+  crash();
+  turn();
+  EXPECT_FALSE(status().reachable) << "nothing was pushed, and all the same";
+  EXPECT_FALSE(std::filesystem::exists(file));
+}
+
 TEST_F(ExchangeTest, RowsDeletedBehindTheTriggersAreFoundByTheScan) {
   start();
   consume({use(1, "a"), use(1, "b")});
