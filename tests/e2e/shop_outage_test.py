@@ -208,8 +208,8 @@ class TwoEdges(ShopTest):
         self.database.set("x", state=3)
         for edge in [self.one, self.two]:
             self.expect_answer(edge, url, "link-revoked")
-        self.database.set("x", state=0)
-        self.database.change("UPDATE tg_link SET used = 0, reset_gen = reset_gen + 1, "
+        # In one statement: an edge that heard of the state alone would count before the reset.
+        self.database.change("UPDATE tg_link SET state = 0, used = 0, reset_gen = reset_gen + 1, "
                              "max_copies = 1 WHERE link_id = 'x'")
         for edge in [self.one, self.two]:
             self.expect_answer(edge, url, 200)
