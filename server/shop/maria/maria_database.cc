@@ -101,7 +101,6 @@ std::string MariaDatabase::name() const {
 std::string MariaDatabase::engine() const {
   auto text = engine_.empty() ? "MariaDB" : engine_;
   if (session_ && !session_->tables.system.empty()) text += ", " + session_->tables.system;
-  if (!has_triggers()) text += ", without triggers: changes are found by the scan";
   return text;
 }
 
@@ -171,25 +170,17 @@ Answer<void> MariaDatabase::open(bool) {
   } catch (const maria::Error& error) {
     return failure(error);
   }
-  const auto triggers = missing_triggers();
-  if (!triggers) {
-    close();
-    return triggers.error();
-  }
   return {};
 }
 
 void MariaDatabase::close() noexcept {
   session_.reset();
-  has_triggers_ = true;
 }
 
 Answer<std::vector<std::string>> MariaDatabase::missing_triggers() {
   return guarded<std::vector<std::string>>(
       [&](MariaSession& session) -> Answer<std::vector<std::string>> {
-        auto missing = maria::missing_triggers(session.db, session.tables);
-        has_triggers_ = missing.empty();
-        return missing;
+        return maria::missing_triggers(session.db, session.tables);
       });
 }
 

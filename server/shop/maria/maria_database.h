@@ -35,7 +35,6 @@ class MariaDatabase final : public Database {
   [[nodiscard]] Answer<void> open(bool create) override;
   void close() noexcept override;
   [[nodiscard]] Answer<std::vector<std::string>> missing_triggers() override;
-  [[nodiscard]] bool has_triggers() const { return has_triggers_; }  // when last looked
   [[nodiscard]] Answer<void> create_schema() override;
   // Looks where WooCommerce keeps its orders if the database can be reached.
   [[nodiscard]] std::string schema_sql() const override;
@@ -72,7 +71,6 @@ class MariaDatabase final : public Database {
   const bool makes_rows_;
   Edge edge_;
   std::string engine_;
-  bool has_triggers_ = true;
   std::uint64_t looks_ = 0;
   std::unique_ptr<MariaSession> session_;  // null: closed
 };

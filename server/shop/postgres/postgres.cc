@@ -38,6 +38,42 @@ T number(std::string_view text) {
 
 void ignore_notice(void*, const PGresult*) {}
 
+using Options = std::vector<std::pair<const char*, std::string>>;
+
+std::vector<std::string> split(const char* list) {
+  std::vector<std::string> parts{""};
+  for (; list != nullptr && *list != '\0'; ++list) {
+    if (*list == ',') {
+      parts.emplace_back();
+    } else {
+      parts.back() += *list;
+    }
+  }
+  return parts;
+}
+
+// Where to connect, one after the other. libpq knows such lists itself, but its asynchronous way
+// has no time-out for a single host. Empty: one host, or a list that is libpq's to judge.
+std::vector<Options> hosts_of(const std::string& url) {
+  const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> parsed(
+      PQconninfoParse(url.c_str(), nullptr), PQconninfoFree);
+  const auto list_of = [&](std::string_view keyword) {
+    const auto* option = parsed.get();
+    while (option != nullptr && option->keyword != nullptr && option->keyword != keyword) ++option;
+    return split(option != nullptr && option->keyword != nullptr ? option->val : nullptr);
+  };
+  const auto hosts = list_of("host");
+  const auto ports = list_of("port");
+  const bool has_addresses = list_of("hostaddr") != split(nullptr);
+  const bool is_for_each = ports.size() == 1 || ports.size() == hosts.size();
+  if (hosts.size() < 2 || has_addresses || !is_for_each) return {};
+  std::vector<Options> all;
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
+    all.push_back({{"host", hosts[i]}, {"port", ports.size() == 1 ? ports[0] : ports[i]}});
+  }
+  return all;
+}
+
 }  // namespace
 
 bool Error::is_transient() const noexcept {
@@ -133,35 +169,61 @@ Connection::Connection(const std::string& url, const std::string& password,
                        std::chrono::milliseconds timeout)
     : timeout_(timeout) {
   // What stands later goes before what the URL says.
-  std::vector<const char*> names{"fallback_application_name", "dbname", "client_encoding"};
-  std::vector<const char*> values{"tallygate", url.c_str(), "UTF8"};
-  if (!password.empty()) {
-    names.push_back("password");
-    values.push_back(password.c_str());
+  std::vector<std::pair<const char*, std::string>> options{
+      {"fallback_application_name", "tallygate"}, {"dbname", url}, {"client_encoding", "UTF8"}};
+  if (!password.empty()) options.emplace_back("password", password);
+  const auto hosts = hosts_of(url);
+  if (hosts.empty()) {
+    connect(options, timeout_);
+    return;
   }
-  names.push_back(nullptr);
-  values.push_back(nullptr);
-  connection_ = PQconnectStartParams(names.data(), values.data(), 1);
-  if (connection_ == nullptr) throw Error("", "out of memory");
-  try {
-    connect(Clock::now() + timeout_);
-  } catch (...) {
-    PQfinish(connection_);
-    throw;
+  std::string failures;
+  for (const auto& host : hosts) {
+    auto with_host = options;
+    with_host.insert(with_host.end(), host.begin(), host.end());
+    try {
+      connect(with_host, timeout_ / hosts.size());
+      return;
+    } catch (const Error& error) {
+      failures +=
+          fmt::format("{}{}: {}", failures.empty() ? "" : "; ", host.front().second, error.what());
+    }
   }
+  throw Error("", failures);
 }
 
 Connection::~Connection() {
   PQfinish(connection_);
 }
 
-void Connection::connect(Deadline deadline) {
+void Connection::connect(std::span<const std::pair<const char*, std::string>> options,
+                         std::chrono::milliseconds patience) {
+  std::vector<const char*> names;
+  std::vector<const char*> values;
+  for (const auto& [name, value] : options) {
+    names.push_back(name);
+    values.push_back(value.c_str());
+  }
+  names.push_back(nullptr);
+  values.push_back(nullptr);
+  connection_ = PQconnectStartParams(names.data(), values.data(), 1);
+  if (connection_ == nullptr) throw Error("", "out of memory");
+  try {
+    wait_for_connection(patience);
+  } catch (...) {
+    PQfinish(std::exchange(connection_, nullptr));
+    throw;
+  }
+}
+
+void Connection::wait_for_connection(std::chrono::milliseconds patience) {
+  const auto deadline = Clock::now() + patience;
   if (PQstatus(connection_) == CONNECTION_BAD) fail();
   // As PQconnectPoll asks for it: first wait until the socket can be written.
   auto state = PGRES_POLLING_WRITING;
   while (state != PGRES_POLLING_OK) {
     if (state == PGRES_POLLING_FAILED) fail();
-    if (!wait(state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline)) time_out();
+    if (!wait(state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline)) time_out(patience);
     state = PQconnectPoll(connection_);
   }
   PQsetNoticeReceiver(connection_, ignore_notice, nullptr);
@@ -200,13 +262,13 @@ Result Connection::finish(bool sent) {
     if (left < 0) fail();
     if (left == 0) break;
     // The server may have to be heard before it takes more.
-    if (!wait(POLLIN | POLLOUT, deadline)) time_out();
+    if (!wait(POLLIN | POLLOUT, deadline)) time_out(timeout_);
     if (PQconsumeInput(connection_) == 0) fail();
   }
   std::unique_ptr<PGresult, void (*)(PGresult*)> last(nullptr, PQclear);
   for (;;) {
     while (PQisBusy(connection_) == 1) {
-      if (!wait(POLLIN, deadline)) time_out();
+      if (!wait(POLLIN, deadline)) time_out(timeout_);
       if (PQconsumeInput(connection_) == 0) fail();
     }
     auto* const next = PQgetResult(connection_);
@@ -245,8 +307,9 @@ void Connection::fail() {
   throw Error("", text.empty() ? "the connection broke" : text);
 }
 
-void Connection::time_out() {
-  throw Error("", fmt::format("no answer within {} s", timeout_.count() / 1000));
+void Connection::time_out(std::chrono::milliseconds patience) {
+  throw Error("",
+              fmt::format("no answer within {} s", static_cast<double>(patience.count()) / 1000));
 }
 
 std::string Connection::server_version() const {

@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 struct pg_conn;
@@ -96,7 +97,8 @@ class Result {
 class Connection {
  public:
   // `url`: postgresql://…, as libpq understands it, with its TLS options; `password` goes before
-  // whatever libpq would find elsewhere, unless empty.
+  // whatever libpq would find elsewhere, unless empty. Of several hosts each has its share of
+  // `timeout`, so that one that hangs is passed over like one that refuses.
   Connection(const std::string& url, const std::string& password,
              std::chrono::milliseconds timeout);
   ~Connection();
@@ -126,12 +128,14 @@ class Connection {
  private:
   using Deadline = std::chrono::steady_clock::time_point;
   Result run_prepared(const char* name, std::span<const Parameter> parameters);
-  void connect(Deadline deadline);
+  void connect(std::span<const std::pair<const char*, std::string>> options,
+               std::chrono::milliseconds patience);
+  void wait_for_connection(std::chrono::milliseconds patience);
   Result finish(bool sent);
   bool wait(short events, Deadline deadline);
   void hear_notifications();
   [[noreturn]] void fail();
-  [[noreturn]] void time_out();
+  [[noreturn]] void time_out(std::chrono::milliseconds patience);
 
   pg_conn* connection_ = nullptr;
   const std::chrono::milliseconds timeout_;

@@ -1,8 +1,11 @@
 #include "server/shop/postgres/postgres_database.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <future>
@@ -151,6 +154,29 @@ TEST_F(PostgresDatabaseTest, OpenSaysWhyItCannot) {
   merchant->execute(
       "SET default_transaction_read_only = off;"
       "ALTER DATABASE shop RESET default_transaction_read_only");
+}
+
+TEST_F(PostgresDatabaseTest, HostThatHangsOrRefusesIsPassedOver) {
+  // Takes connections into its backlog, and never says a word.
+  const int silent = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(silent, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(silent, 16), 0);
+  ASSERT_EQ(::getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const auto folder = edge_url().substr(edge_url().find("host=") + 5);
+  const auto hosts = "?host=127.0.0.1,127.0.0.1," + folder.substr(0, folder.find('&'));
+  for (const auto* first : {"silent", "refusing"}) {
+    const auto port = first == std::string("silent") ? ntohs(address.sin_port) : 1;
+    PostgresDatabase several("postgresql://edge@/shop" + hosts + "&port=1," + std::to_string(port) +
+                                 ",5432&target_session_attrs=read-write",
+                             password());
+    const auto opened = several.open(false);
+    EXPECT_TRUE(opened) << first << ": " << opened.error().text;
+  }
+  ::close(silent);
 }
 
 TEST_F(PostgresDatabaseTest, MissingTriggersAreNamedAndNoReasonToStop) {
