@@ -233,7 +233,8 @@ class FullDisk:
         with self.under_load(server, "x") as done:
             eventually(lambda: len(done) > 5)
             self.disk.fill()
-            eventually(lambda: self.disk.fill() or health(server)["shop"].get("last_error", "") != "")
+            eventually(lambda: self.disk.fill() or
+                       health(server)["shop"].get("last_error", "") != "")
             before = len(done)
             eventually(lambda: len(done) > before + 20)
             self.disk.free()
