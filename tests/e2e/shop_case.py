@@ -68,6 +68,20 @@ class Database:
         return self.rows("SELECT * FROM tg_download WHERE link_id = ? ORDER BY started_at, event_id",
                          link_id)
 
+    def expect_in_history(self, link_id, copies):
+        """Waits until the rows of its history add up to so many copies; returns the rows.
+
+        How a download ended is told after what it counted.
+        """
+        rows = []
+
+        def look():
+            rows[:] = self.history(link_id)
+            return sum(row["counted"] for row in rows)
+
+        eventually(look, copies)
+        return rows
+
     def delivered(self, link_id):
         """The copies that the edges say they delivered, over the life of the link."""
         return self.value("SELECT coalesce(sum(total), 0) FROM tg_edge_count WHERE link_id = ?",
@@ -123,10 +137,24 @@ class ShopTest(support.TestCase):
         eventually(lambda: health(server)["shop"]["reachable"])
         return server
 
-    def get(self, server, url):
+    def get_once(self, server, url):
         """The status of a whole download, or the name of its refusal."""
         response = server.get(url)
         return response.status if response.status == 200 else response.problem
+
+    def get(self, server, url):
+        """As get_once, but comes back where only the shop knows the answer and took too long."""
+        shop_decides = server.settings["links"].get("authority") == "shop"
+        while (answer := self.get_once(server, url)) == "temporarily-unavailable" and shop_decides:
+            pass
+        return answer
+
+    def expect_heard(self, server, url):
+        """Waits until the server, which knew no link, has looked up the row of this one.
+
+        A look-up that takes too long is no reason not to serve: then what was signed holds.
+        """
+        eventually(lambda: server.get(url, method="HEAD") and health(server)["ledger"]["links"], 1)
 
     def expect_answer(self, server, url, answer):
         """Waits until a HEAD, which reserves nothing, is answered so: a status or a refusal."""

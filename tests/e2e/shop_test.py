@@ -22,6 +22,7 @@ class Rows(ShopTest):
         self.database.change("INSERT INTO tg_link(link_id, file_id, order_ref, max_copies) "
                              "VALUES ('x', 'sku-1', 'order 7', 2)")
         url = self.server.sign("/a", id="x", limit=1)
+        self.expect_heard(self.server, url)
         self.assertEqual([self.get(self.server, url) for _ in range(3)],
                          [200, 200, "downloads-exhausted"])
         self.database.expect_link("x", used=2, file_id="sku-1", order_ref="order 7", max_copies=2,
@@ -256,7 +257,7 @@ class Authority(ShopTest):
         self.assertEqual(self.get(self.server, known), 200)
         unknown = self.server.sign("/a", id="unknown", limit=5)
         with self.database.away():
-            eventually(lambda: self.get(self.server, unknown), "temporarily-unavailable")
+            eventually(lambda: self.get_once(self.server, unknown), "temporarily-unavailable")
             self.assertEqual(self.get(self.server, known), 200)
         eventually(lambda: self.get(self.server, unknown), "link-revoked")
 
