@@ -279,10 +279,10 @@ class Server:
         return self.stderr_file.read_text(errors="replace")
 
     def log_lines(self):
-        """The access log, each line parsed."""
+        """The access log, each line parsed; one that is being written is left for later."""
         if not self.access_log.exists():
             return []
-        return [json.loads(line) for line in self.access_log.read_bytes().splitlines()]
+        return [json.loads(line) for line in self.access_log.read_bytes().split(b"\n")[:-1]]
 
     # -- links
 
