@@ -1,10 +1,6 @@
 """What the tests of commands share: a command that must fail, and the admin interface by hand."""
 
-import http.client
-import json
-import socket
-
-from support import PATIENCE, Server, TestCase
+from support import Server, TestCase
 
 FAILED, USAGE, SETTINGS = 1, 64, 78  # exit codes
 
@@ -30,26 +26,8 @@ class CommandTest(TestCase):
         return said.removesuffix("\n")
 
 
-class AdminConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("admin", timeout=PATIENCE)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 def ask_admin(server, method, target, body=None):
-    """One request on the admin socket: the status, and the JSON of the answer."""
-    connection = AdminConnection(server.folder / "admin.sock")
-    try:
-        connection.request(method, target, body)
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    finally:
-        connection.close()
+    return server.ask_admin(method, target, body)
 
 
 def health(server):

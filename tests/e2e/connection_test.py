@@ -186,7 +186,7 @@ class TimeoutTest(TestCase):
             self.assertEqual(status, 408)
 
     def test_a_connection_without_a_request_is_closed_without_an_answer(self):
-        server = self.start_server({"server": {"idle_timeout": "200ms"}})
+        server = self.start_server({"server": {"idle_timeout": "2s"}})
         server.write("/file.bin", CONTENT)
         with server.client() as client:
             self.assertTrue(client.is_closed_by_server())

@@ -3,7 +3,7 @@
 import unittest
 
 from counting import IN_BUFFERS, CountingTestCase, allowance
-from support import KIB, MIB, eventually, new_link_id
+from support import KIB, MIB, new_link_id
 
 S = 128 * MIB  # here A is size / 16, as for every larger file
 
@@ -215,7 +215,7 @@ class SmallFilesTest(CountingTestCase):
         client = self.begin(url)
         client.read_head()
         # All of it is in the server's send buffer by and by, but nobody takes it.
-        eventually(lambda: self.server.links_show(link)["in_flight"], 1)
+        self.server.expect_link(link, in_flight=1)
         client.reset()
         shown = self.server.expect_link(link, used=0, copies=0)
         self.assertLessEqual(shown["traffic_bytes"], size)

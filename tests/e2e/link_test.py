@@ -236,7 +236,7 @@ class TimesTest(TestCase):
         server = self.server_with(resume_grace="0s")
         (server.root / "big").touch()
         os.truncate(server.root / "big", 64 * MIB)
-        link, expiry = new_link_id(), int(time.time()) + 2
+        link, expiry = new_link_id(), int(time.time()) + 5
         good = server.sign("/big", id=link, limit=2, expires=expiry)
         with server.client(receive_buffer=64 * KIB) as client:
             client.request(good)
@@ -248,7 +248,7 @@ class TimesTest(TestCase):
     def test_an_unfinished_copy_may_be_finished_after_the_expiry(self):
         server = self.server_with(resume_grace="1h")
         content = server.write("/big.bin", some_bytes(MIB))
-        link, expiry = new_link_id(), int(time.time()) + 2
+        link, expiry = new_link_id(), int(time.time()) + 5
         good = server.sign("/big.bin", id=link, limit=1, expires=expiry)
         other = server.sign("/big.bin", id=new_link_id(), limit=1, expires=expiry)
         first = server.get(good, {"Range": "bytes=0-99999"})

@@ -14,7 +14,7 @@ import drain_test
 import ending_test
 import range_test
 from counting import CountingTestCase, let_it_acknowledge
-from support import GIB, KIB, MIB, PATIENCE, eventually, new_link_id, some_bytes
+from support import GIB, KIB, MIB, PATIENCE, new_link_id, some_bytes
 from tls_case import TLS_1_2, TLS_1_3, TlsServer
 
 
@@ -66,9 +66,7 @@ class RecordsTest(CountingTestCase):
             client = self.server.client(context, receive_buffer=64 * KIB)
             self.addCleanup(client.close)
             client.request(url)
-            eventually(lambda: self.server.links_show(link)["in_flight"], 1)
-            shown = self.server.links_show(link)
-            self.assertEqual((shown["used"], shown["copies"]), (0, 0))
+            self.server.expect_link(link, in_flight=1, used=0, copies=0)
             self.server.expect_link(link, in_flight=0, used=0, copies=0)  # after send_timeout
             self.assertEqual(self.server.get(url).body, content)
             self.server.expect_link(link, used=1, copies=1)
