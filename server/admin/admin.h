@@ -1,25 +1,21 @@
 // The admin interface: HTTP with JSON on a Unix socket, for the commands and for health checks.
 //
 // One thread of its own, beside the workers; access is governed by the socket's permissions (0660).
-//   GET  /healthz            200 or 503: {"status": "ok" | "degraded" | "failed", ...}
-//   GET  /v1/links/<id>      what the ledger and the shop know of a link
-//   POST /v1/links/<id>      {"action": "set" | "revoke" | "restore" | "reset", "max": …,
-//   "expires": …}
+// What can be asked for is listed in routes.cc.
 #pragma once
 #include <memory>
 #include <string>
 
 #include "core/base/result.h"
-#include "server/net/worker.h"
+#include "server/admin/ports.h"
 
 namespace tallygate::admin {
 
 class Admin {
  public:
   // Binds the socket and starts the thread; a socket file that nobody answers on is replaced. The
-  // error is for the operator. Borrows both for life.
-  [[nodiscard]] static Result<std::unique_ptr<Admin>, std::string> start(
-      const net::Services& services, net::Workers& workers);
+  // error is for the operator.
+  [[nodiscard]] static Result<std::unique_ptr<Admin>, std::string> start(Ports ports);
   ~Admin();  // ends the thread, removes the socket file
   Admin(const Admin&) = delete;
   Admin& operator=(const Admin&) = delete;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::chrono::seconds kShopTimeout{5};
+constexpr std::size_t kLinkIdBytesMax = 96;
 
 std::string_view name_of(shop::State state) {
   static constexpr std::string_view kNames[] = {"active", "held", "refunded", "revoked"};
@@ -67,6 +69,64 @@ void apply(const shop::Edit& edit, shop::Word& word) {
   if (edit.reset) ++word.reset_gen;
 }
 
+// An absent member changes nothing; null means "as signed".
+template <class T>
+bool read_member(const json::object& body, std::string_view name, std::int64_t least,
+                 std::int64_t most, std::optional<std::optional<T>>& out) {
+  const json::value* value = body.if_contains(name);
+  if (value == nullptr) return true;
+  if (value->is_null()) {
+    out.emplace();
+    return true;
+  }
+  const std::int64_t* number = value->if_int64();
+  if (number == nullptr || *number < least || *number > most) return false;
+  out.emplace(static_cast<T>(*number));
+  return true;
+}
+
+// Empty: `edit` is what `body` asks for. Else what is wrong with it.
+std::string read_edit(const std::string& text, shop::Edit& edit) {
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(text, ec);
+  if (ec || !parsed.is_object()) return "the body must be a JSON object";
+  const json::object& body = parsed.get_object();
+  const json::value* action = body.if_contains("action");
+  if (action == nullptr || !action->is_string()) return "\"action\" is missing";
+  const std::string_view name = action->get_string();
+  if (name == "set") {
+    edit.create = true;
+    if (!read_member<std::int32_t>(body, "max", -1, INT32_MAX, edit.max_copies)) {
+      return "\"max\" must be null, -1 (unlimited) or a number below 2^31";
+    }
+    if (!read_member<std::int64_t>(body, "expires", 0, INT64_MAX, edit.expires_at)) {
+      return "\"expires\" must be null or unix seconds";
+    }
+    if (!edit.max_copies && !edit.expires_at) return "\"set\" needs \"max\" or \"expires\"";
+  } else if (name == "revoke") {
+    edit.create = true;
+    edit.state = shop::State::revoked;
+  } else if (name == "restore") {
+    edit.state = shop::State::active;
+  } else if (name == "reset") {
+    edit.reset = true;
+  } else {
+    return "\"action\" must be set, revoke, restore or reset";
+  }
+  return {};
+}
+
+// A row's id may be longer than a URL's: that of a folder link ends in a hash of the path.
+bool is_link_id(std::string_view id) {
+  const auto allowed = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '_' || c == ':' || c == '.';
+  };
+  return !id.empty() && id.size() <= kLinkIdBytesMax && std::all_of(id.begin(), id.end(), allowed);
+}
+
+constexpr std::string_view kIdRule = "a link's id is 1 to 96 of A-Z a-z 0-9 - _ : .";
+
 }  // namespace
 
 Task<std::optional<json::object>> show_link(const net::Services& services, net::Workers& workers,
@@ -112,6 +172,30 @@ Task<EditAnswer> edit_link(const net::Services& services, net::Workers& workers,
   const bool cut = services.settings.shop.on_revoke == config::OnRevoke::cut;
   if (!shop::is_active(word) && cut) workers.cut_link(ledger::link_key(link_id));
   co_return EditAnswer{EditOutcome::done, {}};
+}
+
+Task<Response> get_link(const Call& call) {
+  if (!is_link_id(call.parameter)) co_return error(call.request, Status::bad_request, kIdRule);
+  const auto link = co_await show_link(call.ports.services, call.ports.workers, call.parameter);
+  if (!link) co_return error(call.request, Status::not_found, "no such link");
+  co_return respond(call.request, Status::ok, *link);
+}
+
+Task<Response> post_link(const Call& call) {
+  if (!is_link_id(call.parameter)) co_return error(call.request, Status::bad_request, kIdRule);
+  shop::Edit edit;
+  const std::string mistake = read_edit(call.request.body(), edit);
+  if (!mistake.empty()) co_return error(call.request, Status::bad_request, mistake);
+  const EditAnswer edited =
+      co_await edit_link(call.ports.services, call.ports.workers, call.parameter, edit);
+  if (edited.outcome == EditOutcome::failed) {
+    co_return error(call.request, Status::service_unavailable, edited.error);
+  }
+  if (edited.outcome == EditOutcome::no_such_link) {
+    co_return error(call.request, Status::not_found, "no such link");
+  }
+  Response response = co_await get_link(call);
+  co_return response;
 }
 
 }  // namespace tallygate::admin

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "server/admin/routes.h"
 #include "server/net/worker.h"
 #include "server/shop/database.h"
 
@@ -24,5 +25,9 @@ struct EditAnswer {
 };
 [[nodiscard]] Task<EditAnswer> edit_link(const net::Services& services, net::Workers& workers,
                                          std::string link_id, shop::Edit edit);
+
+// GET and POST /v1/links/{id}: what is known of a link, after the change that POST asks for.
+[[nodiscard]] Task<Response> get_link(const Call& call);
+[[nodiscard]] Task<Response> post_link(const Call& call);
 
 }  // namespace tallygate::admin

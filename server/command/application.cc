@@ -141,7 +141,7 @@ Result<std::unique_ptr<Application>, std::string> Application::start(Configurati
     app->tickets_ = std::make_shared<net::TlsTicketKeys>(clock);
     if (std::string wrong = app->use_certificates(*certificates); !wrong.empty()) return wrong;
   }
-  auto admin = admin::Admin::start(*app->services_, *app->workers_);
+  auto admin = admin::Admin::start({*app->services_, *app->workers_});
   if (!admin) return admin.error();
   app->admin_ = std::move(*admin);
   if (app->sync_) {

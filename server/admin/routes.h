@@ -1,0 +1,47 @@
+// What can be asked for: one table of methods, patterns and handlers.
+//
+// A new resource is a line in routes.cc and a handler in the file of its subject; conf/openapi.json
+// describes it.
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/admin/http.h"
+#include "server/admin/ports.h"
+
+namespace tallygate::admin {
+
+// One request, as its handler sees it.
+struct Call {
+  const Request& request;
+  const Ports& ports;
+  std::string parameter{};   // what stands in place of the pattern's {id}; else empty
+  std::string_view query{};  // behind the question mark, as received
+};
+
+// On the admin thread, which everybody else waits for as well: a handler awaits and never blocks.
+using Handler = Task<Response> (*)(const Call& call);
+
+struct Route {
+  Verb method;
+  std::string_view pattern;  // "/v1/links/{id}": {id} is one segment of any characters
+  Handler handler;
+};
+
+[[nodiscard]] std::span<const Route> routes();
+
+// The route for a path (without the query). Null: there is none; `others` are then the methods that
+// the path has.
+struct Match {
+  const Route* route = nullptr;
+  std::string parameter{};
+  std::vector<Verb> others{};
+};
+[[nodiscard]] Match find_route(std::span<const Route> routes, Verb method, std::string_view path);
+
+// The whole way from a request to its answer.
+[[nodiscard]] Task<Response> answer(const Ports& ports, const Request& request);
+
+}  // namespace tallygate::admin
