@@ -127,15 +127,4 @@ std::string example_toml() {
   return out;
 }
 
-std::vector<std::string> needing_restart(const Settings& running, const Settings& wanted) {
-  std::vector<std::string> names;
-  for (const auto& declaration : declarations()) {
-    if (declaration.applies == Applies::at_restart &&
-        toml_text(declaration.rule, running) != toml_text(declaration.rule, wanted)) {
-      names.push_back(full_name(declaration));
-    }
-  }
-  return names;
-}
-
 }  // namespace tallygate::config

@@ -254,6 +254,14 @@ struct Read {
   }
 };
 
+struct Copy {
+  Settings& from;
+  Settings& to;
+
+  void operator()(const Choice& rule) const { rule.set(to, rule.get(from)); }
+  void operator()(const auto& rule) const { rule.field(to) = rule.field(from); }
+};
+
 struct TomlText {
   Settings& settings;
 
@@ -331,6 +339,11 @@ struct Reason {
 
 std::vector<Problem> read(const Rule& rule, const Value& value, Settings& settings) {
   return std::visit(Read{value, settings}, rule);
+}
+
+void copy(const Rule& rule, const Settings& from, Settings& to) {
+  auto source = from;  // fields are reached through a mutable Settings
+  std::visit(Copy{source, to}, rule);
 }
 
 std::string toml_text(const Rule& rule, const Settings& settings) {

@@ -85,6 +85,9 @@ struct Problem {
 // Writes `value` into its field, or says all that is wrong with it and leaves the field alone.
 [[nodiscard]] std::vector<Problem> read(const Rule& rule, const Value& value, Settings& settings);
 
+// Gives the field in `to` the value that it has in `from`.
+void copy(const Rule& rule, const Settings& from, Settings& to);
+
 // The field's present value in TOML, as `read` takes it.
 [[nodiscard]] std::string toml_text(const Rule& rule, const Settings& settings);
 

@@ -109,15 +109,5 @@ TEST(SettingsHelp, FitsIntoAHundredColumns) {
   }
 }
 
-TEST(NeedingRestart, NamesWhatAReloadCannotChange) {
-  const Settings running;
-  EXPECT_THAT(needing_restart(running, running), IsEmpty());
-  auto wanted = running;
-  wanted.server.idle_timeout = std::chrono::seconds{5};
-  wanted.server.threads = 2;
-  wanted.ledger.dir = "/elsewhere";
-  EXPECT_THAT(needing_restart(running, wanted), ElementsAre("server.threads", "ledger.dir"));
-}
-
 }  // namespace
 }  // namespace tallygate::config
