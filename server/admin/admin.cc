@@ -23,7 +23,7 @@ struct Admin::Server {
 
 Result<std::unique_ptr<Admin>, std::string> Admin::start(Ports ports) {
   auto server = std::make_unique<Server>(std::move(ports));
-  server->socket_path = server->ports.services.settings.admin.socket;
+  server->socket_path = server->ports.services.policies.current()->settings.admin.socket;
   std::string wrong = bind_unix(server->on_socket, server->socket_path);
   if (!wrong.empty()) return wrong;
   server->on_socket.start();

@@ -169,7 +169,7 @@ Task<EditAnswer> edit_link(const net::Services& services, net::Workers& workers,
   if (!services.ledger.flush()) {
     co_return EditAnswer{EditOutcome::failed, services.ledger.failure()};
   }
-  const bool cut = services.settings.shop.on_revoke == config::OnRevoke::cut;
+  const bool cut = services.policies.current()->settings.shop.on_revoke == config::OnRevoke::cut;
   if (!shop::is_active(word) && cut) workers.cut_link(ledger::link_key(link_id));
   co_return EditAnswer{EditOutcome::done, {}};
 }

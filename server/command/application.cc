@@ -6,6 +6,9 @@
 #include <thread>
 #include <utility>
 
+#include "core/config/combination.h"
+#include "core/config/reload.h"
+
 namespace tallygate::command {
 namespace {
 
@@ -14,6 +17,26 @@ void note(const std::string& line) {
 }
 
 constexpr const char* kMediaTypesFile = "/etc/mime.types";
+
+// The first of a start; `before` is what a reload replaces.
+net::SharedPolicy make_policy(const Configuration& configuration, const Clock& clock,
+                              const net::Policy* before) {
+  auto policy = std::make_shared<net::Policy>();
+  policy->loaded_at = clock.unix_now();
+  policy->settings = configuration.settings;
+  if (before != nullptr) {
+    policy->generation = before->generation + 1;
+    policy->settings = config::after_reload(before->settings, configuration.settings);
+    policy->restart_needed = config::needing_restart(before->settings, configuration.settings);
+  }
+  policy->keyring = configuration.keyring;
+  policy->cors = http::CorsPolicy(policy->settings.content.cors_origins);
+  return policy;
+}
+
+std::chrono::seconds keep_expired(const config::Settings& settings) {
+  return std::chrono::duration_cast<std::chrono::seconds>(settings.metering.keep_expired);
+}
 
 }  // namespace
 
@@ -44,24 +67,27 @@ class ShopBridge final : public shop::LedgerPort {
   const bool cut_on_revoke_;
 };
 
-Application::Application(Configuration configuration) : configuration_(std::move(configuration)) {}
+Application::Application(const Configuration& configuration, const Clock& clock)
+    : clock_(clock),
+      file_(configuration.file),
+      policies_(make_policy(configuration, clock, nullptr)) {}
 
-std::string Application::open_shop(const Clock& clock) {
-  const auto& settings = configuration_.settings;
+std::string Application::open_shop(const Configuration& configuration) {
+  const auto& settings = configuration.settings;
   if (settings.shop.url.empty()) return {};
-  auto database = shop::make_database(settings, configuration_.shop_password);
+  auto database = shop::make_database(settings, configuration.shop_password);
   if (!database) return "shop.url: " + database.error().text;
-  auto outbox = shop::Outbox::open(settings.ledger.dir + "/outbox.db", clock, {});
+  auto outbox = shop::Outbox::open(settings.ledger.dir + "/outbox.db", clock_, {});
   if (!outbox) return "the outbox in " + settings.ledger.dir + ": " + outbox.error().text;
   shop::ExchangeOptions exchange;
   exchange.edge_id = settings.shop.edge_id;
   exchange.poll = settings.shop.poll;
-  sync_ = std::make_unique<shop::Sync>(std::move(*outbox), std::move(*database), clock, exchange);
+  sync_ = std::make_unique<shop::Sync>(std::move(*outbox), std::move(*database), clock_, exchange);
   return {};
 }
 
-std::string Application::open_ledger(const Clock& clock) {
-  const auto& settings = configuration_.settings;
+std::string Application::open_ledger(const Configuration& configuration) {
+  const auto& settings = configuration.settings;
   auto directory = ledger::open_directory(settings.ledger.dir, true);
   if (!directory) return "ledger.dir " + settings.ledger.dir + ": " + directory.error().message();
   // Locked before the outbox is touched, so that a second server changes nothing.
@@ -70,11 +96,10 @@ std::string Application::open_ledger(const Clock& clock) {
            (ec == boost::system::errc::operation_would_block ? "in use by another tallygate"
                                                              : ec.message());
   }
-  if (std::string wrong = open_shop(clock); !wrong.empty()) return wrong;
+  if (std::string wrong = open_shop(configuration); !wrong.empty()) return wrong;
   ledger::Ledger::Options options;
   options.waste_permille = settings.metering.waste_permille;
-  options.keep_expired =
-      std::chrono::duration_cast<std::chrono::seconds>(settings.metering.keep_expired);
+  options.keep_expired = keep_expired(settings);
   ledger::Journal::Follower follower;
   if (sync_) {
     options.follower_cursor = [sync = sync_.get()] { return sync->consumed_seq(); };
@@ -83,36 +108,82 @@ std::string Application::open_ledger(const Clock& clock) {
     };
   }
   auto ledger =
-      ledger::Ledger::open(std::move(*directory), options, clock, std::move(follower), note);
+      ledger::Ledger::open(std::move(*directory), options, clock_, std::move(follower), note);
   if (!ledger) return "ledger.dir " + settings.ledger.dir + ": " + ledger.error();
   ledger_ = std::move(*ledger);
   return {};
 }
 
-std::string Application::use_certificates(const net::TlsCertificates& certificates) {
+Result<std::vector<net::SslContext>, std::string> Application::make_contexts(
+    const net::TlsCertificates& certificates) {
   std::vector<net::SslContext> contexts;
   for (unsigned i = 0; i < workers_->size(); ++i) {
     auto context = net::make_tls_context(certificates, tickets_);
     if (!context) return "tls: " + context.error();
     contexts.push_back(std::move(*context));
   }
-  workers_->use_tls(std::move(contexts));
+  return contexts;
+}
+
+// Whatever may fail comes first. Returns what did.
+std::vector<std::string> Application::take_in(const Configuration& configuration) {
+  const net::SharedPolicy before = policies_.current();
+  const net::SharedPolicy policy = make_policy(configuration, clock_, before.get());
+  std::vector<std::string> mistakes;
+  for (const config::Clash& clash : config::find_clashes(policy->settings)) {
+    mistakes.push_back(fmt::format("{}: {}: {} (what needs a restart is as it was before)", file_,
+                                   clash.name, clash.wrong.what));
+  }
+  std::vector<net::SslContext> contexts;
+  if (policy->settings.tls.is_on() && configuration.certificates) {
+    auto made = make_contexts(*configuration.certificates);
+    if (made) {
+      contexts = std::move(*made);
+    } else {
+      mistakes.push_back(made.error());
+    }
+  }
+  if (!mistakes.empty()) return mistakes;
+
+  policies_.replace(policy);
+  ledger_->use(policy->settings.metering.waste_permille, keep_expired(policy->settings));
+  workers_->use(policy, std::move(contexts));
+  workers_->wait_until_heard();
   return {};
 }
 
-std::vector<std::string> Application::reload_certificates() {
-  const config::Settings& settings = configuration_.settings;
-  if (!settings.tls.is_on()) return {};
-  const auto certificates = net::load_certificates(settings.tls);
-  if (!certificates) return certificates.error();
-  if (std::string wrong = use_certificates(*certificates); !wrong.empty()) return {wrong};
-  return {};
+void Application::reload(Reloader::Answer answer) {
+  reloader_->ask(std::move(answer));
+}
+
+net::Reloaded Application::do_reload() {
+  net::Reloaded reloaded;
+  if (auto configuration = load_configuration(file_, Purpose::serving)) {
+    for (const std::string& line : configuration->warnings) note("warning: " + line);
+    reloaded.mistakes = take_in(*configuration);
+  } else {
+    reloaded.mistakes = configuration.error();
+  }
+  const net::SharedPolicy now = policies_.current();
+  reloaded.generation = now->generation;
+  if (!reloaded.mistakes.empty()) {
+    policies_.note_failure(clock_.unix_now(), reloaded.mistakes);
+    print_mistakes(reloaded.mistakes);
+    note("not reloaded: what was in force before still is");
+    return reloaded;
+  }
+  reloaded.restart_needed = now->restart_needed;
+  for (const std::string& name : reloaded.restart_needed) {
+    note(name + ": what it was changed to takes effect at the next start");
+  }
+  note(fmt::format("reloaded, generation {}", reloaded.generation));
+  return reloaded;
 }
 
 Result<std::unique_ptr<Application>, std::string> Application::start(Configuration configuration,
                                                                      const Clock& clock) {
-  std::unique_ptr<Application> app(new Application(std::move(configuration)));
-  const auto& settings = app->configuration_.settings;
+  std::unique_ptr<Application> app(new Application(configuration, clock));
+  const auto& settings = configuration.settings;
   const unsigned threads = settings.server.threads != 0
                                ? settings.server.threads
                                : std::max(1u, std::thread::hardware_concurrency());
@@ -127,20 +198,22 @@ Result<std::unique_ptr<Application>, std::string> Application::start(Configurati
   app->root_ = std::make_unique<content::ContentRoot>(std::move(*root));
   const auto types = read_file(kMediaTypesFile);
   app->types_ = std::make_unique<http::MediaTypes>(types ? *types : std::string());
-  app->cors_ = std::make_unique<http::CorsPolicy>(settings.content.cors_origins);
   auto log = http::AccessLog::open(settings.log.access);
   if (!log) return log.error();
   app->access_log_ = std::move(*log);
-  if (std::string wrong = app->open_ledger(clock); !wrong.empty()) return wrong;
+  if (std::string wrong = app->open_ledger(configuration); !wrong.empty()) return wrong;
 
-  app->services_ = std::make_unique<net::Services>(net::Services{
-      settings, clock, *app->root_, *app->types_, *app->cors_, *app->configuration_.keyring,
-      *app->ledger_, app->sync_.get(), *app->access_log_, app->blocking_pool_});
+  app->services_ = std::make_unique<net::Services>(
+      net::Services{app->policies_, clock, *app->root_, *app->types_, *app->ledger_,
+                    app->sync_.get(), *app->access_log_, app->blocking_pool_});
   app->workers_ = std::make_unique<net::Workers>(*app->services_, threads);
-  if (const auto& certificates = app->configuration_.certificates) {
+  if (const auto& certificates = configuration.certificates) {
     app->tickets_ = std::make_shared<net::TlsTicketKeys>(clock);
-    if (std::string wrong = app->use_certificates(*certificates); !wrong.empty()) return wrong;
+    auto contexts = app->make_contexts(*certificates);
+    if (!contexts) return contexts.error();
+    app->workers_->use(app->policies_.current(), std::move(*contexts));
   }
+  app->reloader_ = std::make_unique<Reloader>([whole = app.get()] { return whole->do_reload(); });
   auto admin = admin::Admin::start({*app->services_, *app->workers_});
   if (!admin) return admin.error();
   app->admin_ = std::move(*admin);
@@ -164,11 +237,13 @@ void Application::drain(const std::atomic<bool>& at_once) {
   if (drained_) return;
   drained_ = true;
   if (workers_) {
-    workers_->drain(configuration_.settings.server.drain_timeout, at_once);
+    workers_->drain(policies_.current()->settings.server.drain_timeout, at_once);
     // Nobody waits for the journal any more; what it has yet to write belongs to the shop too.
     static_cast<void>(ledger_->flush());
   }
-  if (sync_) sync_->stop();  // answers whoever still asks, the admin interface among them
+  // Both answer whoever still asks, the admin interface among them.
+  if (sync_) sync_->stop();
+  if (reloader_) reloader_->stop();
   admin_.reset();
   workers_.reset();  // its frames may still tell the ledger something
   ledger_.reset();

@@ -1,20 +1,22 @@
 // The server, put together: makes the parts, hands them to each other, runs, drains.
 //
 // Threads: the caller's (waits for signals); one for each worker; the journal's; the shop's; the
-// admin interface's; the access log's. Who touches what is said in each part's header.
+// admin interface's; the access log's; the reloader's. Who touches what is said in each part's
+// header.
 #pragma once
 #include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "core/http/cors.h"
 #include "core/http/mime.h"
 #include "server/admin/admin.h"
 #include "server/command/configuration.h"
+#include "server/command/reloader.h"
 #include "server/content/root.h"
 #include "server/http/access_log.h"
 #include "server/ledger/ledger.h"
+#include "server/net/policy.h"
 #include "server/net/tls_contexts.h"
 #include "server/net/worker.h"
 #include "server/shop/sync.h"
@@ -34,25 +36,32 @@ class Application {
 
   // Where it listens, with real ports ("127.0.0.1:8080").
   [[nodiscard]] const std::vector<std::string>& addresses() const { return addresses_; }
-  [[nodiscard]] const Configuration& configuration() const { return configuration_; }
-  // Reads the files of [tls] again: connections from now on get what is in them, all others keep
-  // what they began with. Mistakes change nothing; each is a line for the operator. The main
-  // thread.
-  [[nodiscard]] std::vector<std::string> reload_certificates();
+  [[nodiscard]] net::SharedPolicy policy() const { return policies_.current(); }
+  // Asks for a reload and does not wait: the settings, the keyring and the certificates are read
+  // again, from the file that the server was started with, and the workers go by them; or there is
+  // a mistake in them, and nothing is changed. What came of it is said on standard error, then to
+  // `answer` (on another thread; it may be empty) once all workers have heard. Requests that are
+  // being answered keep what they began with. Any thread.
+  void reload(Reloader::Answer answer);
   // Finishes running transfers within drain_timeout, settles, syncs, tells the shop. `at_once` cuts
   // the waiting short. Idempotent.
   void drain(const std::atomic<bool>& at_once);
 
  private:
-  explicit Application(Configuration configuration);
-  [[nodiscard]] std::string use_certificates(const net::TlsCertificates& certificates);
-  [[nodiscard]] std::string open_shop(const Clock& clock);
-  [[nodiscard]] std::string open_ledger(const Clock& clock);
+  Application(const Configuration& configuration, const Clock& clock);
+  [[nodiscard]] Result<std::vector<net::SslContext>, std::string> make_contexts(
+      const net::TlsCertificates& certificates);
+  [[nodiscard]] std::string open_shop(const Configuration& configuration);
+  [[nodiscard]] std::string open_ledger(const Configuration& configuration);
+  // Both on the reloader's thread.
+  [[nodiscard]] net::Reloaded do_reload();
+  [[nodiscard]] std::vector<std::string> take_in(const Configuration& configuration);
 
-  Configuration configuration_;
+  const Clock& clock_;
+  const std::string file_;  // with the settings
+  net::Policies policies_;
   std::unique_ptr<content::ContentRoot> root_;
   std::unique_ptr<http::MediaTypes> types_;
-  std::unique_ptr<http::CorsPolicy> cors_;
   std::unique_ptr<http::AccessLog> access_log_;
   std::unique_ptr<shop::Sync> sync_;  // null: no shop
   std::unique_ptr<ledger::Ledger> ledger_;
@@ -61,6 +70,7 @@ class Application {
   std::shared_ptr<net::TlsTicketKeys> tickets_;  // survive a reload
   std::unique_ptr<net::Workers> workers_;
   std::unique_ptr<ShopBridge> bridge_;
+  std::unique_ptr<Reloader> reloader_;
   std::unique_ptr<admin::Admin> admin_;
   std::vector<std::string> addresses_;
   bool drained_ = false;

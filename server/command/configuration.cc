@@ -33,7 +33,7 @@ Result<std::string> read_all(int fd) {
   }
 }
 
-std::unique_ptr<const link::Keyring> load_keyring(const std::string& path,
+std::shared_ptr<const link::Keyring> load_keyring(const std::string& path,
                                                   std::vector<std::string>& mistakes) {
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status {};
@@ -61,7 +61,7 @@ std::unique_ptr<const link::Keyring> load_keyring(const std::string& path,
     }
     return nullptr;
   }
-  return std::make_unique<const link::Keyring>(std::move(*keyring));
+  return std::make_shared<const link::Keyring>(std::move(*keyring));
 }
 
 }  // namespace
@@ -119,6 +119,7 @@ Result<Configuration, std::vector<std::string>> load_configuration(const std::st
   std::vector<std::string> mistakes;
   for (const config::Mistake& m : parsed.mistakes) mistakes.push_back(m.text());
   Configuration configuration;
+  configuration.file = file;
   configuration.settings = std::move(parsed.settings);
   const config::Settings& settings = configuration.settings;
   if (!settings.content.root.empty()) {

@@ -15,8 +15,9 @@
 namespace tallygate::command {
 
 struct Configuration {
+  std::string file;  // that it was read from
   config::Settings settings;
-  std::unique_ptr<const link::Keyring> keyring;
+  std::shared_ptr<const link::Keyring> keyring;
   std::shared_ptr<const net::TlsCertificates> certificates;  // null: no TLS, or for signing
   std::string shop_password;                                 // empty: none
   std::vector<std::string> warnings;  // lines for standard error: to be known, and no mistake

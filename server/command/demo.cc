@@ -222,7 +222,7 @@ int demo(const DemoOptions& options) {
   const std::int64_t now = system_clock().unix_now();
   const auto sign = [&](link::LinkSpec spec) {
     spec.path = kSamplePath;
-    const auto url = link::sign_url(base, spec, *(*app)->configuration().keyring, now);
+    const auto url = link::sign_url(base, spec, *(*app)->policy()->keyring, now);
     if (!url) throw std::logic_error(url.error().front().message);
     return *url;
   };

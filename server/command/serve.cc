@@ -30,15 +30,6 @@ int check(const std::string& file) {
   return kDone;
 }
 
-// All of them, or none and why.
-void reload_certificates(Application& app) {
-  const std::vector<std::string> mistakes = app.reload_certificates();
-  print_mistakes(mistakes);
-  fmt::print(stderr, "tallygate: {}\n",
-             mistakes.empty() ? "certificates reloaded"
-                              : "certificates not reloaded: the old ones serve on");
-}
-
 int serve(const std::string& file) {
   auto configuration = load_configuration(file, Purpose::serving);
   if (!configuration) {
@@ -57,7 +48,7 @@ int serve(const std::string& file) {
   for (const std::string& address : (*app)->addresses()) {
     fmt::print(stderr, "tallygate: serving on {}\n", address);
   }
-  while (signals.wait() == Signals::Asked::reload) reload_certificates(**app);
+  while (signals.wait() == Signals::Asked::reload) (*app)->reload({});
   fmt::print(stderr, "tallygate: draining\n");
   (*app)->drain(signals.at_once());
   fmt::print(stderr, "tallygate: done\n");

@@ -28,9 +28,10 @@ link::IpAddress address_of(Socket& socket) {
 
 Connection::Connection(Socket socket, SSL_CTX* tls, net::Worker& worker)
     : worker_(worker),
+      policy_(worker.policy()),
       channel_(std::move(socket), tls, worker.tls_buffers()),
       peer_(address_of(channel_.socket())),
-      client_text_(shown_client(peer_, worker.services().settings.log.client_ip)),
+      client_text_(shown_client(peer_, policy_->settings.log.client_ip)),
       last_acknowledged_at_(worker.coarse_now()),
       owing_since_(worker.coarse_now()),
       request_(std::make_unique<Request>()) {
@@ -57,7 +58,7 @@ Task<> Connection::run(std::unique_ptr<Connection> connection) {
 // False: it failed, or took longer than a head may take.
 Task<bool> Connection::handshake() {
   using Step = net::TlsSession::Status;
-  enter(Phase::head, services().settings.server.header_timeout);
+  enter(Phase::head, policy().settings.server.header_timeout);
   for (;;) {
     const Step step = channel_.handshake();
     if (step == Step::done) co_return true;
@@ -68,13 +69,29 @@ Task<bool> Connection::handshake() {
   }
 }
 
+// -- the policy ---------------------------------------------------------------------------------
+
+void Connection::follow_policy() {
+  if (policy_ == worker_.policy()) return;
+  const bool other_ip = policy().settings.log.client_ip != worker_.policy()->settings.log.client_ip;
+  policy_ = worker_.policy();
+  if (other_ip) client_text_ = shown_client(peer_, policy().settings.log.client_ip);
+}
+
+// What is on its way goes on under the time-outs that it began with.
+void Connection::hear_of_policy() {
+  const bool answering = phase_ == Phase::answering || phase_ == Phase::lingering;
+  if (!answering && deliveries_.empty()) follow_policy();
+}
+
 // -- one request --------------------------------------------------------------------------------
 
 Task<bool> Connection::serve_one() {
   record_ = {};
   const bool has_head = co_await read_head();
   if (!has_head) co_return false;
-  settle();  // the next request is a good moment to look
+  follow_policy();  // here the request begins
+  settle();         // the next request is a good moment to look
 
   const RequestHead& head = request_->head;
   record_.method = head.method();
@@ -119,10 +136,11 @@ Task<bool> Connection::serve_one() {
 }
 
 Task<bool> Connection::read_head() {
-  const auto& timeouts = services().settings.server;
   if (!request_) request_ = std::make_unique<Request>();
+  if (deliveries_.empty()) follow_policy();
   std::size_t scanned = 0;
   const bool begun = !request_->received().empty();
+  const auto& timeouts = policy().settings.server;  // until something is waited for
   enter(begun ? Phase::head : Phase::idle, begun ? timeouts.header_timeout : timeouts.idle_timeout);
   for (;;) {
     if (!request_->received().empty()) {
@@ -145,7 +163,9 @@ Task<bool> Connection::read_head() {
       }
       co_return false;
     }
-    if (request_->received().empty()) enter(Phase::head, timeouts.header_timeout);
+    if (request_->received().empty()) {
+      enter(Phase::head, policy().settings.server.header_timeout);
+    }
     request_->received(n);
   }
 }
@@ -193,7 +213,7 @@ Common Connection::common() const {
   const RequestHead& head = request_->head;
   Common common;
   common.date = worker_.date();
-  common.cors = services().cors.grant(head.find_only("Origin"));
+  common.cors = policy().cors.grant(head.find_only("Origin"));
   common.persistence = persistence(head.version(), keep_alive_);
   return common;
 }
@@ -232,7 +252,7 @@ Task<bool> Connection::flush() {
 
 Task<bool> Connection::writable() {
   if (is_over()) co_return false;
-  set_deadline(worker_.coarse_now() + services().settings.server.send_timeout);
+  set_deadline(worker_.coarse_now() + policy().settings.server.send_timeout);
   const auto [ec] = co_await channel_.socket().async_wait(Socket::wait_write, kAwait);
   // Also when the deadline passed: a peer that takes nothing is gone.
   if (ec && !stopped_) over_ = true;
@@ -251,7 +271,7 @@ Task<> Connection::refuse(Refused refused) {
   const bool is_head = request_->checked.method == Method::head;
   const bool page = prefers_html(request_->head);
   const std::string body =
-      page ? problem_page(problem, services().settings.server.contact_url) : problem_json(problem);
+      page ? problem_page(problem, policy().settings.server.contact_url) : problem_json(problem);
   std::string answer(write_problem(worker_.scratch().answer, common(), problem,
                                    page ? ProblemForm::page : ProblemForm::json, body.size(),
                                    refused.file_size));
@@ -336,7 +356,7 @@ Task<> Connection::linger() {
 
 // Waits until everything is acknowledged, the peer closes, or send_timeout.
 Task<> Connection::arrive() {
-  enter(Phase::lingering, services().settings.server.send_timeout);
+  enter(Phase::lingering, policy().settings.server.send_timeout);
   worker_.watch(*this);
   std::array<char, 256> waste;
   Timer pause(worker_.executor());
@@ -386,7 +406,7 @@ bool Connection::on_tick(Time now) {
   }
   if (deliveries_.empty()) return false;
   // A short answer is in the queue at once, and we wait for the next request while it holds a copy.
-  const auto silent_at = last_acknowledged_at_ + services().settings.server.send_timeout;
+  const auto silent_at = last_acknowledged_at_ + policy().settings.server.send_timeout;
   if ((phase_ == Phase::idle && now >= silent_at) || is_too_slow(now)) expire();
   return true;
 }
@@ -395,7 +415,7 @@ void Connection::on_deadline(Time now) {
   if (over_) return;
   settle();
   // A slow peer that still acknowledges is no silent one, whether or not we could write.
-  const auto silent_at = last_acknowledged_at_ + services().settings.server.send_timeout;
+  const auto silent_at = last_acknowledged_at_ + policy().settings.server.send_timeout;
   if (phase_ != Phase::head && !deliveries_.empty() && now < silent_at) {
     set_deadline(silent_at);
     return;
@@ -406,7 +426,7 @@ void Connection::on_deadline(Time now) {
 // Whether the peer, which owed acknowledgements all through the last send_timeout, has given less
 // than min_rate.
 bool Connection::is_too_slow(Time now) {
-  const auto& server = services().settings.server;
+  const auto& server = policy().settings.server;
   const std::uint64_t acknowledged = channel_.acknowledged();
   if (acknowledged != channel_.written()) {
     const auto owing = now - owing_since_;

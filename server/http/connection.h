@@ -44,6 +44,9 @@ class Connection final : public net::Member, public Recycled<Connection> {
   // -- for whoever serves a request
   [[nodiscard]] net::Worker& worker() { return worker_; }
   [[nodiscard]] const net::Services& services() const { return worker_.services(); }
+  // What was in force when the request at hand began: the same until its answer has been sent,
+  // whatever is reloaded meanwhile. Between two requests it may be another one after every wait.
+  [[nodiscard]] const net::Policy& policy() const { return *policy_; }
   [[nodiscard]] const link::IpAddress& peer() const { return peer_; }
   [[nodiscard]] const std::string& client_text() const { return client_text_; }
   // The request at hand; not once its body blocks.
@@ -80,6 +83,9 @@ class Connection final : public net::Member, public Recycled<Connection> {
   void note_grant();
 
   // -- for its worker
+  // Another policy is in force: a connection with nothing on its way takes it up at once, any other
+  // one with its next request.
+  void hear_of_policy();
   // True: there is more to look at in the next tick.
   [[nodiscard]] bool on_tick(std::chrono::steady_clock::time_point now);
   void on_deadline(std::chrono::steady_clock::time_point now);
@@ -97,6 +103,7 @@ class Connection final : public net::Member, public Recycled<Connection> {
   enum class Phase : std::uint8_t { idle, head, answering, lingering };
   using Time = std::chrono::steady_clock::time_point;
 
+  void follow_policy();
   Task<bool> handshake();
   Task<bool> serve_one();
   // True: a head is in the request.
@@ -114,6 +121,7 @@ class Connection final : public net::Member, public Recycled<Connection> {
   void log_answer();
 
   net::Worker& worker_;
+  net::SharedPolicy policy_;
   net::Channel channel_;
   link::IpAddress peer_;
   std::string client_text_;  // as the log and the history show it

@@ -35,6 +35,8 @@ Keeper::Keeper(Directory& directory, Journal& journal, const Clock& clock, Optio
       journal_(journal),
       clock_(clock),
       options_(std::move(options)),
+      waste_permille_(options_.waste_permille),
+      keep_expired_(options_.keep_expired),
       forget_(std::move(forget)),
       note_(std::move(note)),
       watch_(found.clock),
@@ -66,6 +68,11 @@ void Keeper::stop() {
   if (snapshots_thread_.joinable()) snapshots_thread_.join();
   ended_ = true;
   make_segment_if_wanted();
+}
+
+void Keeper::use(std::uint32_t waste_permille, std::chrono::seconds keep_expired) {
+  waste_permille_ = waste_permille;
+  keep_expired_ = keep_expired;
 }
 
 void Keeper::wake() {
@@ -180,7 +187,7 @@ std::string Keeper::take_snapshot_locked() {
 bool Keeper::outlived(const StoredLink& link, std::int64_t unix_now) const {
   const auto terms = image_terms(link.image);
   return terms && !terms->in_flight && terms->expires_at &&
-         *terms->expires_at < unix_now - options_.keep_expired.count();
+         *terms->expires_at < unix_now - keep_expired_.load().count();
 }
 
 std::string Keeper::write_snapshot(std::uint64_t number) {
@@ -188,7 +195,7 @@ std::string Keeper::write_snapshot(std::uint64_t number) {
   const std::int64_t now = clock_.unix_now();
   const bool may_forget = watch_.believes(now);
   ChronicleOptions options;
-  options.waste_permille = options_.waste_permille;
+  options.waste_permille = waste_permille_;
   options.until_segment = number;
   options.before_snapshot = number;
   options.cancel = &stopping_;

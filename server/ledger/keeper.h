@@ -62,7 +62,8 @@ class Keeper {
   // Takes a snapshot now, behind one that is being taken. Empty: done; else why not. Any thread.
   [[nodiscard]] std::string take_snapshot();
 
-  // Any thread.
+  // Any thread. Other values than the options had, from the next snapshot on.
+  void use(std::uint32_t waste_permille, std::chrono::seconds keep_expired);
   void wake();
   // What an operator should know and no request suffers from yet; empty: nothing.
   [[nodiscard]] std::string trouble() const;
@@ -85,6 +86,8 @@ class Keeper {
   Journal& journal_;
   const Clock& clock_;
   const Options options_;
+  std::atomic<std::uint32_t> waste_permille_;
+  std::atomic<std::chrono::seconds> keep_expired_;
   const Forget forget_;
   const Note note_;
 

@@ -157,6 +157,11 @@ Ledger::~Ledger() {
   if (journal_) journal_->stop();
 }
 
+void Ledger::use(std::uint32_t waste_permille, std::chrono::seconds keep_expired) {
+  links_.set_waste(waste_permille);
+  keeper_->use(waste_permille, keep_expired);
+}
+
 bool Ledger::flush() {
   return journal_->flush(kFlushTimeout);
 }

@@ -152,6 +152,9 @@ class Ledger {
   [[nodiscard]] std::string failure() const { return journal_->trouble(); }
   // What an operator should see to, while all are served still; empty: nothing.
   [[nodiscard]] std::string warning() const { return keeper_->trouble(); }
+  // Other settings, after a reload. What waste is allowed a link hears of when no transfer of it is
+  // in flight.
+  void use(std::uint32_t waste_permille, std::chrono::seconds keep_expired);
   // Waits until what was recorded so far is durable. False: it is not.
   bool flush();
 

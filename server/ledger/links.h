@@ -2,6 +2,7 @@
 // transfer of it is in flight; else it rests, as an image.
 #pragma once
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -23,6 +24,10 @@ class Links {
   [[nodiscard]] Locked lock_shard(std::size_t index);
   static constexpr std::size_t kShards = 4096;
 
+  // Any thread. For links that wake from now on; one that is awake keeps what it has until it
+  // rests.
+  void set_waste(std::uint32_t permille) { waste_permille_ = permille; }
+
   // Any thread; locks each shard in turn.
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] std::size_t memory_bytes() const;
@@ -41,7 +46,7 @@ class Links {
   // By the high bits, so that what is read in the order of keys goes from one shard to the next.
   [[nodiscard]] static std::size_t shard_of(const LinkKey& key) { return key.high >> 52; }
 
-  const std::uint32_t waste_permille_;
+  std::atomic<std::uint32_t> waste_permille_;
   std::unique_ptr<std::array<Shard, kShards>> shards_ =
       std::make_unique<std::array<Shard, kShards>>();
 };

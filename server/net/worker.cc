@@ -51,6 +51,7 @@ void report_escaped(const char* where, const std::exception_ptr& escaped) {
 Worker::Worker(const Services& services, Workers& workers, unsigned threads)
     : services_(services),
       workers_(workers),
+      policy_(with_own_count(services.policies.current())),
       context_(std::make_unique<asio::io_context>(1)),
       room_(std::make_unique<ledger::WaitingRoom>(executor(), ledger::kDurableTimeout)),
       off_loop_(std::make_unique<disk::OffLoop>(executor(), services.blocking_pool)),
@@ -102,6 +103,12 @@ void Worker::post(std::function<void()> work) {
 void Worker::stop() {
   context_->stop();
   if (thread_.joinable()) thread_.join();
+}
+
+void Worker::use(SharedPolicy policy, SslContext tls) {
+  policy_ = std::move(policy);
+  if (tls) tls_ = std::move(tls);
+  each_connection([](http::Connection& connection) { connection.hear_of_policy(); });
 }
 
 bool Worker::is_first_in_turn() {
@@ -211,7 +218,7 @@ void Worker::cut_all() {
 // -- Workers ------------------------------------------------------------------------------------
 
 Workers::Workers(const Services& services, unsigned threads)
-    : connections_max_(services.settings.server.max_connections) {
+    : connections_max_(services.policies.current()->settings.server.max_connections) {
   for (unsigned i = 0; i < threads; ++i) {
     workers_.push_back(std::make_unique<Worker>(services, *this, threads));
   }
@@ -219,12 +226,32 @@ Workers::Workers(const Services& services, unsigned threads)
 
 Workers::~Workers() = default;
 
-void Workers::use_tls(std::vector<SslContext> contexts) {
+void Workers::use(const SharedPolicy& policy, std::vector<SslContext> tls) {
+  connections_max_ = policy->settings.server.max_connections;
+  tls.resize(workers_.size());
   // Before start() as well: what is posted then runs before anything is accepted.
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    const auto context = std::make_shared<SslContext>(std::move(contexts[i]));
-    workers_[i]->post(
-        [worker = workers_[i].get(), context] { worker->use_tls(std::move(*context)); });
+    const auto context = std::make_shared<SslContext>(std::move(tls[i]));
+    workers_[i]->post([worker = workers_[i].get(), own = with_own_count(policy), context] {
+      worker->use(own, std::move(*context));
+    });
+  }
+}
+
+void Workers::wait_until_heard() {
+  constexpr std::chrono::seconds kAtMost{5};
+  constexpr std::chrono::milliseconds kLook{100};  // whether one has ended
+  std::vector<std::future<void>> heard;
+  for (const auto& worker : workers_) {
+    const auto promise = std::make_shared<std::promise<void>>();
+    heard.push_back(promise->get_future());
+    worker->post([promise] { promise->set_value(); });
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kAtMost;
+  for (std::size_t i = 0; i < heard.size(); ++i) {
+    while (heard[i].wait_for(kLook) != std::future_status::ready && !workers_[i]->is_stopped() &&
+           std::chrono::steady_clock::now() < deadline) {
+    }
   }
 }
 

@@ -14,14 +14,11 @@
 #include <thread>
 #include <vector>
 
-#include "core/config/settings.h"
 #include "core/http/content_disposition.h"
-#include "core/http/cors.h"
 #include "core/http/date.h"
 #include "core/http/mime.h"
 #include "core/http/response_head.h"
 #include "core/ledger/record.h"
-#include "core/link/keyring.h"
 #include "core/link/verify.h"
 #include "server/content/open_files.h"
 #include "server/disk/blocking_pool.h"
@@ -32,6 +29,7 @@
 #include "server/net/executor.h"
 #include "server/net/listeners.h"
 #include "server/net/member.h"
+#include "server/net/policy.h"
 #include "server/net/tls_buffers.h"
 #include "server/net/tls_handles.h"
 
@@ -55,12 +53,10 @@ class Workers;
 // What all workers share. Made by main, outlives them; each part says itself that it is
 // thread-safe.
 struct Services {
-  const config::Settings& settings;
+  Policies& policies;  // a worker has the one in force at hand, see Worker::policy
   const Clock& clock;
   const content::ContentRoot& root;
   const http::MediaTypes& types;
-  const http::CorsPolicy& cors;
-  const link::Keyring& keyring;
   ledger::Ledger& ledger;
   shop::Sync* shop;  // null: there is none
   http::AccessLog& access_log;
@@ -94,6 +90,7 @@ class Worker {
   [[nodiscard]] const Services& services() const { return services_; }
   [[nodiscard]] Workers& workers() const { return workers_; }
   void stop();  // and waits for the thread
+  [[nodiscard]] bool is_stopped() const { return context_->stopped(); }
 
   // -- own thread
   [[nodiscard]] Executor executor() { return context_->get_executor(); }
@@ -103,8 +100,11 @@ class Worker {
   // Calls that might block are timed with it; any thread may read it.
   [[nodiscard]] disk::StallHistogram& stalls() { return stalls_; }
   [[nodiscard]] const disk::StallHistogram& stalls() const { return stalls_; }
-  // Connections on TLS sockets speak it with this from now on.
-  void use_tls(SslContext context) { tls_ = std::move(context); }
+  // What is in force. A request that waits for something keeps its own: Connection::policy.
+  [[nodiscard]] const SharedPolicy& policy() const { return policy_; }
+  // From now on; transfers that are running keep what they began with. Connections that come in on
+  // TLS sockets get `tls`; null: what they got before.
+  void use(SharedPolicy policy, SslContext tls);
   [[nodiscard]] TlsBuffers& tls_buffers() { return tls_buffers_; }
   // True for the first one who asks in this turn of the loop.
   [[nodiscard]] bool is_first_in_turn();
@@ -148,6 +148,7 @@ class Worker {
 
   const Services& services_;
   Workers& workers_;
+  SharedPolicy policy_;  // with a count of this worker's own
   // ~Worker ends these before all the others, which frames in them use: first the room and who
   // waits in it, then what reads from disks, then the rest of the frames.
   std::unique_ptr<asio::io_context> context_;
@@ -184,8 +185,12 @@ class Workers {
 
   [[nodiscard]] std::size_t size() const { return workers_.size(); }
   [[nodiscard]] const Worker& at(std::size_t index) const { return *workers_[index]; }
-  // One context for each worker. Connections that speak TLS already keep theirs.
-  void use_tls(std::vector<SslContext> contexts);
+  // Has every worker use both, see Worker::use: one context for each, or none at all. Also before
+  // start(). A worker does so when it comes by; wait_until_heard() waits for that.
+  void use(const SharedPolicy& policy, std::vector<SslContext> tls);
+  // Waits until every worker has done what it was asked until now, five seconds at most. Not from a
+  // worker.
+  void wait_until_heard();
 
   // Every worker settles the link's transfers; completes when all have. From a worker's coroutine.
   [[nodiscard]] Task<> settle_link(ledger::LinkKey link, std::chrono::seconds stalled);
@@ -203,7 +208,7 @@ class Workers {
   [[nodiscard]] std::uint32_t connections() const { return connections_; }
 
  private:
-  const std::uint32_t connections_max_;
+  std::atomic<std::uint32_t> connections_max_;
   std::atomic<std::uint32_t> connections_{0};
   std::vector<std::unique_ptr<Worker>> workers_;
 };

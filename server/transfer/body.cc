@@ -68,7 +68,7 @@ http::Representation Answer::representation() const {
   r.last_modified = file_->last_modified_text.view();
   r.content_type = file_->content_type;
   const bool attach =
-      connection_.services().settings.content.disposition == config::Disposition::attachment;
+      connection_.policy().settings.content.disposition == config::Disposition::attachment;
   r.content_disposition = http::write_content_disposition(
       connection_.worker().scratch().disposition,
       attach ? http::Disposition::attachment : http::Disposition::inline_,

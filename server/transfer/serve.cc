@@ -86,7 +86,7 @@ Objection verify(http::Connection& connection) {
   const net::Services& services = connection.services();
   http::Request& request = connection.request();
   const auto grant =
-      link::authenticate(request.checked.target, services.keyring, connection.peer(),
+      link::authenticate(request.checked.target, *connection.policy().keyring, connection.peer(),
                          services.clock.unix_now(), connection.worker().scratch().link);
   if (!grant) return Refused{problem_of(grant.error()), link::to_string(grant.error()), {}};
   request.keep(*grant);
@@ -97,7 +97,7 @@ Objection verify(http::Connection& connection) {
 
 // After a look-up the ledger knows more.
 Objection hear(http::Connection& connection, bool answered) {
-  const auto authority = connection.services().settings.links.authority;
+  const auto authority = connection.policy().settings.links.authority;
   if (!answered && authority == config::Authority::shop) {
     return Refused{Problem::temporarily_unavailable, "shop unavailable", {}};
   }
@@ -107,7 +107,7 @@ Objection hear(http::Connection& connection, bool answered) {
 
 // Does the shop let it be used?
 Objection check_state(http::Connection& connection) {
-  const auto reason = find_objection(connection.services(), connection.request().look);
+  const auto reason = find_objection(connection.policy().settings, connection.request().look);
   return reason.empty() ? Objection() : Refused{Problem::link_revoked, reason, {}};
 }
 
@@ -117,8 +117,8 @@ Objection check_word(http::Connection& connection) {
   const net::Services& services = connection.services();
   const http::Request& request = connection.request();
   const ledger::Look& look = request.look;
-  const link::ResumeGrace grace{services.settings.links.resume_grace / std::chrono::seconds(1),
-                                look.unfinished_copy};
+  const auto& links = connection.policy().settings.links;
+  const link::ResumeGrace grace{links.resume_grace / std::chrono::seconds(1), look.unfinished_copy};
   const auto late = link::check_times(request.grant, {look.word.not_before, look.word.expires_at},
                                       grace, services.clock.unix_now());
   if (late) return Refused{problem_of(*late), link::to_string(*late), {}};
@@ -174,7 +174,7 @@ Task<Delivery*> serve(http::Connection& connection) {
   Objection objection = verify(connection);
 
   // the shop's word: revoked, refunded? limit or expiry changed? in time?
-  if (!objection && must_look_up(connection.services(), request.grant, request.look)) {
+  if (!objection && must_look_up(connection, request.grant, request.look)) {
     objection = hear(connection, co_await look_up(connection.services(), request.grant));
   }
   if (!objection) objection = check_word(connection);

@@ -4,15 +4,16 @@
 #include <utility>
 #include <vector>
 
+#include "server/http/connection.h"
 #include "server/net/callback.h"
 #include "server/shop/sync.h"
 
 namespace tallygate::transfer {
 
-bool must_look_up(const net::Services& services, const link::Grant& grant,
+bool must_look_up(const http::Connection& connection, const link::Grant& grant,
                   const ledger::Look& look) {
-  if (services.shop == nullptr) return false;
-  const bool shop_decides = services.settings.links.authority == config::Authority::shop;
+  if (connection.services().shop == nullptr) return false;
+  const bool shop_decides = connection.policy().settings.links.authority == config::Authority::shop;
   return (!look.known && (grant.limit != 0 || shop_decides)) || (shop_decides && !look.row_known);
 }
 
@@ -33,8 +34,8 @@ Task<bool> look_up(const net::Services& services, const link::Grant& grant) {
   co_return answered;
 }
 
-std::string_view find_objection(const net::Services& services, const ledger::Look& look) {
-  const bool shop_decides = services.settings.links.authority == config::Authority::shop;
+std::string_view find_objection(const config::Settings& settings, const ledger::Look& look) {
+  const bool shop_decides = settings.links.authority == config::Authority::shop;
   if (shop_decides && !look.row_known) return "no row in the shop";
   static constexpr std::string_view kReasons[] = {"active", "held", "refunded", "revoked"};
   if (shop::is_active(look.word)) return {};

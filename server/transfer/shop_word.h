@@ -15,12 +15,12 @@ namespace tallygate::transfer {
 inline constexpr std::chrono::milliseconds kLookUpTimeout{200};
 
 // True: the row has to be looked up. `look` is what the ledger knows.
-[[nodiscard]] bool must_look_up(const net::Services& services, const link::Grant& grant,
+[[nodiscard]] bool must_look_up(const http::Connection& connection, const link::Grant& grant,
                                 const ledger::Look& look);
 // Looks it up and notes in the ledger what it says. False: the shop did not answer in time.
 [[nodiscard]] Task<bool> look_up(const net::Services& services, const link::Grant& grant);
 // Whether the shop lets this link be used. The reason is for the log; empty: it does.
-[[nodiscard]] std::string_view find_objection(const net::Services& services,
+[[nodiscard]] std::string_view find_objection(const config::Settings& settings,
                                               const ledger::Look& look);
 
 }  // namespace tallygate::transfer

@@ -289,6 +289,14 @@ class Server:
             self.stop()
         return self.start()
 
+    def reload(self):
+        """SIGHUP; returns what standard error says of it."""
+        begin = len(self.stderr())
+        self.process.send_signal(signal.SIGHUP)
+        done = re.compile(r"^tallygate: (not )?reloaded.*\n", re.MULTILINE)
+        eventually(lambda: done.search(self.stderr()[begin:]) is not None)
+        return self.stderr()[begin:]
+
     def stderr(self):
         return self.stderr_file.read_text(errors="replace")
 

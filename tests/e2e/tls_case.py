@@ -2,7 +2,6 @@
 
 import pathlib
 import re
-import signal
 import socket
 import ssl
 import subprocess
@@ -68,14 +67,6 @@ class TlsServer(Server):
         eventually(lambda: ready.search(self.stderr()[begin:]) is not None)
         self.tls_port = int(ready.search(self.stderr()[begin:])[1])
         return self
-
-    def reload(self):
-        """SIGHUP; returns what standard error says of it."""
-        begin = len(self.stderr())
-        self.process.send_signal(signal.SIGHUP)
-        done = re.compile(r"^tallygate: certificates (not )?reloaded.*\n", re.MULTILINE)
-        eventually(lambda: done.search(self.stderr()[begin:]) is not None)
-        return self.stderr()[begin:]
 
     def context(self, version=None, trust=True):
         """A client's: of one version or of any; trusts the server's certificate, or whatever."""

@@ -88,7 +88,7 @@ class NamesTest(CertificateTestCase):
         issuers = [Certificate(self.server.folder, f"issuer-{i}", ["DNS:ca"]) for i in range(2)]
         with open(self.server.certificate.file, "a") as file:
             file.write("".join(issuer.file.read_text() for issuer in issuers))
-        self.assertIn("certificates reloaded", self.server.reload())
+        self.assertIn("tallygate: reloaded", self.server.reload())
         context = self.server.context(TLS_1_2, trust=False)
         with self.server.client(context) as client:
             client.ask(self.small)
@@ -108,7 +108,7 @@ class ReloadTest(CertificateTestCase):
         old = [self.server.certificate.der, self.sites[0].der]
         new = [self.server.certificate.make().der, self.sites[0].make().der]
         self.assertEqual([self.shown(NAME), self.shown("one.example")], old)
-        self.assertIn("tallygate: certificates reloaded\n", self.server.reload())
+        self.assertIn("tallygate: reloaded, generation 2\n", self.server.reload())
         self.assertEqual([self.shown(NAME), self.shown("one.example")], new)
 
     def test_every_worker_has_the_new_ones(self):
@@ -163,7 +163,7 @@ class ReloadTest(CertificateTestCase):
                     file.write_bytes(text)
                 said = self.server.reload()
                 self.assertRegex(said, rf"(?m)^{file}: {why}")
-                self.assertIn("certificates not reloaded: the old ones serve on", said)
+                self.assertIn("tallygate: not reloaded: what was in force before still is\n", said)
                 self.assertEqual([self.shown(NAME), self.shown("one.example")], old)
                 file.write_bytes(good[file])
                 if file in (certificate.key, site.key):
@@ -217,7 +217,7 @@ class TicketTest(CertificateTestCase):
                     session = self.session(context, name)
                     self.server.certificate.make()
                     self.sites[0].make()
-                    self.assertIn("certificates reloaded", self.server.reload())
+                    self.assertIn("tallygate: reloaded", self.server.reload())
                     self.assertTrue(self.is_resumed(context, session, name))
 
     def test_a_ticket_of_the_server_before_a_restart_is_a_full_handshake(self):

@@ -78,7 +78,7 @@ class SteadyState : public testing::Test {
     settings.log.access = "off";
     auto keyring = link::parse_keyring(std::string(kKeyring));
     EXPECT_TRUE(keyring.has_value());
-    configuration.keyring = std::make_unique<const link::Keyring>(std::move(*keyring));
+    configuration.keyring = std::make_shared<const link::Keyring>(std::move(*keyring));
     auto started = Application::start(std::move(configuration), system_clock());
     EXPECT_TRUE(started.has_value()) << started.error();
     server = std::move(*started);
@@ -106,7 +106,7 @@ class SteadyState : public testing::Test {
     spec.id = id;
     spec.limit = limit;
     spec.expires_at = now + 3600;
-    const auto url = link::sign_url("", spec, *server->configuration().keyring, now);
+    const auto url = link::sign_url("", spec, *server->policy()->keyring, now);
     EXPECT_TRUE(url.has_value());
     return "GET " + *url + " HTTP/1.1\r\nHost: dl.example\r\nUser-Agent: test/1\r\n\r\n";
   }
