@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   int exit_code = kDone;
   try {
     add_serve(app, exit_code);
+    add_reload(app, exit_code);
     add_link_commands(app, exit_code);
     add_links(app, exit_code);
     add_ledger_commands(app, exit_code);

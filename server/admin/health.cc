@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "server/admin/reload.h"
 #include "server/http/access_log.h"
 #include "server/ledger/ledger.h"
 #include "server/shop/sync.h"
@@ -48,6 +49,7 @@ json::object health(const net::Services& services, const net::Workers& workers, 
     degraded = true;
     of_ledger["warning"] = warning;
   }
+  degraded |= services.policies.reloads().last_failed();  // the next start would fail
   if (services.shop != nullptr) {
     const shop::Status status = services.shop->status();
     degraded |= !status.reachable || !status.alarm.empty() || !status.warning.empty() ||
@@ -78,6 +80,7 @@ json::object health(const net::Services& services, const net::Workers& workers, 
   body["ledger"] = std::move(of_ledger);
   body["connections"] = workers.connections();
   body["loop_stall"] = loop_stall(workers);
+  body["settings"] = describe_policy(services.policies);
   body["log_lines_dropped"] = services.access_log.dropped();
   return body;
 }

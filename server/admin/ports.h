@@ -14,6 +14,8 @@ struct Ports {
   net::Workers& workers;
   // The end begins, as with a SIGTERM; said twice it is said once. Empty: it cannot be asked for.
   std::function<void()> drain{};
+  // Reloads, and says on another thread what came of it. Empty: it cannot be asked for.
+  std::function<void(std::function<void(net::Reloaded)>)> reload{};
 };
 
 }  // namespace tallygate::admin

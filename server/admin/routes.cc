@@ -5,6 +5,7 @@
 
 #include "server/admin/health.h"
 #include "server/admin/links.h"
+#include "server/admin/reload.h"
 
 namespace tallygate::admin {
 namespace {
@@ -14,6 +15,7 @@ constexpr std::array kRoutes{
     Route{Verb::get,  "/healthz",       get_health},
     Route{Verb::get,  "/v1/links/{id}", get_link},
     Route{Verb::post, "/v1/links/{id}", post_link},
+    Route{Verb::post, "/v1/reload",     post_reload},
 };
 // clang-format on
 

@@ -167,6 +167,7 @@ net::Reloaded Application::do_reload() {
   const net::SharedPolicy now = policies_.current();
   reloaded.generation = now->generation;
   if (!reloaded.mistakes.empty()) {
+    reloaded.outcome = net::Reloaded::Outcome::refused;
     policies_.note_failure(clock_.unix_now(), reloaded.mistakes);
     print_mistakes(reloaded.mistakes);
     note("not reloaded: what was in force before still is");
@@ -214,7 +215,11 @@ Result<std::unique_ptr<Application>, std::string> Application::start(Configurati
     app->workers_->use(app->policies_.current(), std::move(*contexts));
   }
   app->reloader_ = std::make_unique<Reloader>([whole = app.get()] { return whole->do_reload(); });
-  auto admin = admin::Admin::start({*app->services_, *app->workers_});
+  auto admin = admin::Admin::start({.services = *app->services_,
+                                    .workers = *app->workers_,
+                                    .reload = [whole = app.get()](Reloader::Answer answer) {
+                                      whole->reload(std::move(answer));
+                                    }});
   if (!admin) return admin.error();
   app->admin_ = std::move(*admin);
   if (app->sync_) {

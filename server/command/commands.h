@@ -10,7 +10,8 @@ namespace tallygate::command {
 
 // Each adds its commands to `app`; the one that is chosen runs while the command line is parsed,
 // and writes its exit code to `exit_code`.
-void add_serve(CLI::App& app, int& exit_code);            // serve, check
+void add_serve(CLI::App& app, int& exit_code);  // serve, check
+void add_reload(CLI::App& app, int& exit_code);
 void add_link_commands(CLI::App& app, int& exit_code);    // keygen, sign, verify
 void add_links(CLI::App& app, int& exit_code);            // links show|set|revoke|restore|reset
 void add_ledger_commands(CLI::App& app, int& exit_code);  // ledger check

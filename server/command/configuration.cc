@@ -111,6 +111,16 @@ Result<std::string, std::vector<std::string>> read_file(const std::string& path)
   return std::move(*text);
 }
 
+Result<std::string, std::vector<std::string>> read_admin_socket(const std::string& file) {
+  const auto text = read_file(file);
+  if (!text) return text.error();
+  config::Parsed parsed = config::parse_settings(*text, file);
+  if (parsed.mistakes.empty()) return std::move(parsed.settings.admin.socket);
+  std::vector<std::string> mistakes;
+  for (const config::Mistake& m : parsed.mistakes) mistakes.push_back(m.text());
+  return mistakes;
+}
+
 Result<Configuration, std::vector<std::string>> load_configuration(const std::string& file,
                                                                    Purpose purpose) {
   const auto text = read_file(file);

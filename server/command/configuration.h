@@ -36,6 +36,11 @@ enum class Purpose : std::uint8_t { serving, signing };
 [[nodiscard]] Result<std::string, std::vector<std::string>> read_shop_password(
     const config::Settings& settings);
 
+// Where the running server's admin socket is, from the settings alone: no keyring is needed to ask
+// it. The error is every mistake in them.
+[[nodiscard]] Result<std::string, std::vector<std::string>> read_admin_socket(
+    const std::string& file);
+
 // The bytes of a small file. The error is its name and why.
 [[nodiscard]] Result<std::string, std::vector<std::string>> read_file(const std::string& path);
 

@@ -7,10 +7,8 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "core/config/parse.h"
 #include "core/config/time_text.h"
 #include "server/admin/client.h"
 #include "server/command/commands.h"
@@ -31,19 +29,6 @@ struct LinksOptions {
   bool as_json = false;
 };
 
-// Where the running server's socket is; no keyring is needed to ask it.
-std::optional<std::string> admin_socket(const std::string& file) {
-  const auto text = read_file(file);
-  if (!text) {
-    print_mistakes(text.error());
-    return std::nullopt;
-  }
-  const config::Parsed parsed = config::parse_settings(*text, file);
-  for (const config::Mistake& m : parsed.mistakes) fmt::print(stderr, "{}\n", m.text());
-  if (!parsed.mistakes.empty()) return std::nullopt;
-  return parsed.settings.admin.socket;
-}
-
 std::string plain(const json::value& value) {
   if (value.is_string()) return std::string(value.get_string());
   return json::serialize(value);
@@ -63,8 +48,11 @@ void print_link(const std::string& body, bool as_json) {
 }
 
 int ask(const LinksOptions& options, const json::object* change) {
-  const auto socket = admin_socket(options.config);
-  if (!socket) return kSettings;
+  const auto socket = read_admin_socket(options.config);
+  if (!socket) {
+    print_mistakes(socket.error());
+    return kSettings;
+  }
   const auto answer =
       admin::ask_admin(*socket, change == nullptr ? "GET" : "POST", "/v1/links/" + options.id,
                        change == nullptr ? std::string() : json::serialize(*change));

@@ -13,7 +13,7 @@ void tell(const std::vector<Reloader::Answer>& all, const net::Reloaded& reloade
 
 net::Reloaded too_late() {
   net::Reloaded none;
-  none.mistakes.emplace_back("not reloaded: tallygate is ending");
+  none.outcome = net::Reloaded::Outcome::ending;
   return none;
 }
 

@@ -33,11 +33,15 @@ using SharedPolicy = std::shared_ptr<const Policy>;
 
 // What a reload came to.
 struct Reloaded {
+  enum class Outcome : std::uint8_t {
+    done,
+    refused,  // for the mistakes, and nothing was changed
+    ending,   // there was none: the process ends
+  };
+  Outcome outcome = Outcome::done;
   std::uint64_t generation = 0;  // in force now
   std::vector<std::string> restart_needed;
-  // Lines for the operator, "file:line: message" or "file: message". Not empty: nothing was
-  // changed.
-  std::vector<std::string> mistakes;
+  std::vector<std::string> mistakes;  // lines for the operator: "file:line: message"
 };
 
 // Which policy is in force, and how the reloads went. Any thread; short locks, not for a download.
@@ -50,7 +54,7 @@ class Policies {
   struct Reloads {
     std::uint64_t succeeded = 0;
     std::uint64_t failed = 0;
-    // Of the last one, if it failed; else 0 and nothing.
+    // Of the last one, if it failed; else 0 and nothing. For a gauge: last_failed().
     std::int64_t failed_at = 0;
     std::vector<std::string> mistakes;
     [[nodiscard]] bool last_failed() const { return failed_at != 0; }

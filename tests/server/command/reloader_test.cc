@@ -71,13 +71,13 @@ TEST(Reloader, OneThatEndsReloadsNothingAndAnswersAll) {
   for (;;) {
     auto late = ask(reloader);
     if (late.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) continue;
-    EXPECT_FALSE(late.get().mistakes.empty());
+    EXPECT_EQ(late.get().outcome, net::Reloaded::Outcome::ending);
     break;
   }
   go_on.set_value();
   stopping.get();
-  EXPECT_TRUE(running.get().mistakes.empty());
-  EXPECT_FALSE(waiting.get().mistakes.empty());
+  EXPECT_EQ(running.get().outcome, net::Reloaded::Outcome::done);
+  EXPECT_EQ(waiting.get().outcome, net::Reloaded::Outcome::ending);
   EXPECT_EQ(reloads, 1);
 }
 
