@@ -45,7 +45,9 @@ std::string availability(std::string_view name) {
 }
 
 std::string sentences(const Declaration& declaration) {
-  return fmt::format("{}{}", declaration.sentence, availability(full_name(declaration)));
+  return fmt::format("{}{}{}", declaration.sentence,
+                     declaration.applies == Applies::at_restart ? " Needs a restart." : "",
+                     availability(full_name(declaration)));
 }
 
 std::string type_and_bounds(const Declaration& declaration) {
@@ -116,7 +118,8 @@ std::string example_toml() {
   std::string out =
       "# The settings of tallygate, each at its default. What begins with #name = has none: the\n"
       "# value shown is an example. `tallygate check --config FILE` finds every mistake. They\n"
-      "# are read when the server starts.\n"
+      "# are read when the server starts, and by `tallygate reload` or SIGHUP; what is marked so\n"
+      "# needs a restart.\n"
       "#\n"
       "# Durations are texts with a unit: ms, s, m, h or d.\n";
   for (const auto& table : tables()) {

@@ -276,10 +276,9 @@ std::optional<Wrong> check_shop_url(std::string_view text) {
   return Wrong{"must begin with sqlite:, postgresql:// or mysql://"};
 }
 
-std::optional<Wrong> check_password_file(std::string_view text) {
-  constexpr std::string_view kCredential = "credential:";
-  if (!text.starts_with(kCredential)) return check_path(text);
-  const auto name = text.substr(kCredential.size());
+std::optional<Wrong> check_secret_file(std::string_view text) {
+  if (!text.starts_with(kCredentialPrefix)) return check_path(text);
+  const auto name = text.substr(kCredentialPrefix.size());
   const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
     return is_alnum(c) || c == '_' || c == '-' || c == '.';
   });

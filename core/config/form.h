@@ -22,7 +22,7 @@ std::optional<Wrong> check_origin(std::string_view text);
 std::optional<Wrong> check_cidr(std::string_view text);
 std::optional<Wrong> check_listen_address(std::string_view text);
 std::optional<Wrong> check_shop_url(std::string_view text);
-std::optional<Wrong> check_password_file(std::string_view text);
+std::optional<Wrong> check_secret_file(std::string_view text);
 std::optional<Wrong> check_edge_id(std::string_view text);
 std::optional<Wrong> check_table_prefix(std::string_view text);
 
@@ -30,6 +30,9 @@ struct Form {
   std::string_view name;
   Check check;
 };
+
+// How a credential of systemd is written: its name follows.
+inline constexpr std::string_view kCredentialPrefix = "credential:";
 
 // Paths are absolute: the same file whatever directory tallygate is started from.
 inline constexpr Form kPath{"absolute path", check_path};
@@ -41,8 +44,9 @@ inline constexpr Form kOrigin{"origin, such as https://shop.example", check_orig
 inline constexpr Form kCidr{"address or CIDR block", check_cidr};
 inline constexpr Form kListenAddress{"address:port", check_listen_address};
 inline constexpr Form kShopUrl{"URL, sqlite:/path, postgresql://… or mysql://…", check_shop_url};
-inline constexpr Form kPasswordFile{"absolute path, or credential:NAME of systemd",
-                                    check_password_file};
+// What LoadCredential= gives to a unit stays the same until it is restarted.
+inline constexpr Form kSecretFile{
+    "absolute path, or credential:NAME of systemd, which only a restart renews", check_secret_file};
 inline constexpr Form kEdgeId{"1 to 32 of A-Z a-z 0-9 _ -", check_edge_id};
 inline constexpr Form kTablePrefix{"up to 32 of A-Z a-z 0-9 _", check_table_prefix};
 

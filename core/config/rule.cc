@@ -223,7 +223,8 @@ struct Read {
                  fmt::format("{} must be a text in quotation marks, not {}", key, describe(text)));
       } else {
         *field = *path;
-        if (auto bad = check_path(*path)) complain(line, fmt::format("{} {}", key, bad->what));
+        if (auto bad = check_secret_file(*path))
+          complain(line, fmt::format("{} {}", key, bad->what));
       }
     }
     if (misspelt) return;  // what is missing is probably there
@@ -321,7 +322,8 @@ struct TypeText {
   }
   std::string operator()(const AddressList&) const { return "list of address:port"; }
   std::string operator()(const SiteList&) const {
-    return "list of tables, each with certificate and key, absolute paths";
+    return "list of tables, each with certificate and key, absolute paths or credential:NAME of "
+           "systemd";
   }
 };
 

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "core/config/form.h"
 #include "core/config/parse.h"
 #include "core/link/keyring_file.h"
 #include "server/content/root.h"
@@ -64,22 +65,47 @@ std::shared_ptr<const link::Keyring> load_keyring(const std::string& path,
   return std::make_shared<const link::Keyring>(std::move(*keyring));
 }
 
+// Puts files in place of credentials. One that is not there is a mistake, and then the setting is
+// empty.
+void find_secret_files(config::Settings& settings, const std::string& file, Purpose purpose,
+                       std::vector<std::string>& mistakes) {
+  const auto find = [&](std::string_view name, std::string& text) {
+    auto found = find_secret_file(name, text);
+    if (!found) mistakes.push_back(fmt::format("{}: {}", file, found.error().front()));
+    text = found ? std::move(*found) : std::string();
+    return found.has_value();
+  };
+  find("links.keyring", settings.links.keyring);
+  if (purpose != Purpose::serving) return;
+  find("shop.password_file", settings.shop.password_file);
+  find("admin.token_file", settings.admin.token_file);
+  auto& tls = settings.tls;
+  bool found = find("tls.certificate", tls.certificate) & find("tls.key", tls.key);
+  for (config::TlsSite& site : tls.sites) {
+    found = find("tls.site", site.certificate) & find("tls.site", site.key) & found;
+  }
+  if (!found) tls.certificate.clear();  // nothing is to be looked for in the others
+}
+
 }  // namespace
 
-Result<std::string, std::vector<std::string>> read_shop_password(const config::Settings& settings) {
-  constexpr std::string_view kCredential = "credential:";
-  std::string path = settings.shop.password_file;
-  if (path.empty()) return std::string();
-  if (path.starts_with(kCredential)) {
-    // systemd.exec(5), LoadCredential=
-    const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
-    if (directory == nullptr) {
-      return std::vector{fmt::format(
-          "shop.password_file: {}: there are no credentials; the unit needs LoadCredential=",
-          path)};
-    }
-    path = fmt::format("{}/{}", directory, path.substr(kCredential.size()));
+Result<std::string, std::vector<std::string>> find_secret_file(std::string_view setting,
+                                                               const std::string& text) {
+  if (!text.starts_with(config::kCredentialPrefix)) return std::string(text);
+  const char* directory = std::getenv("CREDENTIALS_DIRECTORY");  // systemd.exec(5)
+  if (directory == nullptr) {
+    return std::vector{fmt::format(
+        "{}: {}: there are no credentials, which only a unit of systemd with LoadCredential= has",
+        setting, text)};
   }
+  return fmt::format("{}/{}", directory, text.substr(config::kCredentialPrefix.size()));
+}
+
+Result<std::string, std::vector<std::string>> read_shop_password(const config::Settings& settings) {
+  if (settings.shop.password_file.empty()) return std::string();
+  const auto found = find_secret_file("shop.password_file", settings.shop.password_file);
+  if (!found) return found.error();
+  const std::string& path = *found;
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0) {
@@ -131,6 +157,7 @@ Result<Configuration, std::vector<std::string>> load_configuration(const std::st
   Configuration configuration;
   configuration.file = file;
   configuration.settings = std::move(parsed.settings);
+  find_secret_files(configuration.settings, file, purpose, mistakes);
   const config::Settings& settings = configuration.settings;
   if (!settings.content.root.empty()) {
     const auto root = content::ContentRoot::open(settings.content.root);

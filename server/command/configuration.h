@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/result.h"
@@ -15,8 +16,8 @@
 namespace tallygate::command {
 
 struct Configuration {
-  std::string file;  // that it was read from
-  config::Settings settings;
+  std::string file;           // that it was read from
+  config::Settings settings;  // with the files of credentials in place of their names
   std::shared_ptr<const link::Keyring> keyring;
   std::shared_ptr<const net::TlsCertificates> certificates;  // null: no TLS, or for signing
   std::string shop_password;                                 // empty: none
@@ -30,6 +31,11 @@ enum class Purpose : std::uint8_t { serving, signing };
 // on disk, and no port is opened.
 [[nodiscard]] Result<Configuration, std::vector<std::string>> load_configuration(
     const std::string& file, Purpose purpose);
+
+// The file that a setting names, which may be a credential of systemd ("credential:NAME"). The
+// error is a line for standard error: there are no credentials.
+[[nodiscard]] Result<std::string, std::vector<std::string>> find_secret_file(
+    std::string_view setting, const std::string& text);
 
 // What shop.password_file names, without the newline at its end; empty: the setting is. Refused if
 // others could read it. The error is a line for standard error.

@@ -186,13 +186,13 @@ TEST(ShopUrl, NamesADatabaseAndIsNeverRepeated) {
 }
 
 TEST(PasswordFile, IsAPathOrACredential) {
-  expect(check_password_file, {{"/etc/tallygate/shop.password", ""},
-                               {"credential:shop", ""},
-                               {"credential:shop.password", ""},
-                               {"credential:", "does not name a credential"},
-                               {"credential:../x", "does not name a credential"},
-                               {"credential:..", "does not name a credential"},
-                               {"shop.password", "is not an absolute path"}});
+  expect(check_secret_file, {{"/etc/tallygate/shop.password", ""},
+                             {"credential:shop", ""},
+                             {"credential:shop.password", ""},
+                             {"credential:", "does not name a credential"},
+                             {"credential:../x", "does not name a credential"},
+                             {"credential:..", "does not name a credential"},
+                             {"shop.password", "is not an absolute path"}});
 }
 
 TEST(EdgeId, HasOneToThirtyTwoPlainCharacters) {
