@@ -34,6 +34,7 @@ endif()
 # Commands, start and end of the server, settings.
 tallygate_e2e(commands)
 tallygate_e2e(settings)
+tallygate_e2e(reload)
 tallygate_e2e(lifecycle)
 tallygate_e2e(links_command)
 tallygate_e2e(ledger_check)

@@ -65,6 +65,16 @@ class KeeperForget : public testing::Test {
   std::mt19937_64 random{1};
 };
 
+TEST_F(KeeperForget, AfterAReloadAsLongAsItSays) {
+  use("expired", start);
+  pass(48h);
+  snapshot();
+  EXPECT_TRUE(knows("expired"));
+  rig.ledger->use(rig.options.waste_permille, 24h);
+  snapshot();
+  EXPECT_FALSE(knows("expired"));
+}
+
 TEST_F(KeeperForget, ALinkThatExpiredLongAgo) {
   use("expired", start);
   use("later", start + 1);
