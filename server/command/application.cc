@@ -6,11 +6,13 @@
 #include <thread>
 #include <utility>
 
+#include "server/net/say.h"
+
 namespace tallygate::command {
 namespace {
 
 void note(const std::string& line) {
-  fmt::print(stderr, "tallygate: {}\n", line);
+  say(Severity::warning, line);
 }
 
 constexpr const char* kMediaTypesFile = "/etc/mime.types";
@@ -128,7 +130,7 @@ Result<std::unique_ptr<Application>, std::string> Application::start(Configurati
   const auto types = read_file(kMediaTypesFile);
   app->types_ = std::make_unique<http::MediaTypes>(types ? *types : std::string());
   app->cors_ = std::make_unique<http::CorsPolicy>(settings.content.cors_origins);
-  auto log = http::AccessLog::open(settings.log.access);
+  auto log = http::AccessLog::open(settings.log);
   if (!log) return log.error();
   app->access_log_ = std::move(*log);
   if (std::string wrong = app->open_ledger(clock); !wrong.empty()) return wrong;

@@ -39,6 +39,9 @@ class Application {
   // what they began with. Mistakes change nothing; each is a line for the operator. The main
   // thread.
   [[nodiscard]] std::vector<std::string> reload_certificates();
+  // Opens the access log's file anew, after it was renamed. The error is for the operator, and the
+  // old one is written on.
+  [[nodiscard]] Result<void, std::string> reopen_log() { return access_log_->reopen(); }
   // Finishes running transfers within drain_timeout, settles, syncs, tells the shop. `at_once` cuts
   // the waiting short. Idempotent.
   void drain(const std::atomic<bool>& at_once);
