@@ -17,7 +17,7 @@ class FaultyDatabase final : public Database {
   int refuse_pushes = 0;     // this many pushes fail and are not applied
   int duplicate_pushes = 0;  // this many pushes arrive twice
   bool refuses_prunes = false;
-  int prunes = 0;  // asked for
+  int prune_calls = 0;
 
   std::string name() const override { return real_.name(); }
   std::string engine() const override { return real_.engine(); }
@@ -85,7 +85,7 @@ class FaultyDatabase final : public Database {
   }
   Answer<HistoryPage> prune_history(const EventId& after, std::int64_t ended_before,
                                     std::size_t rows_max) override {
-    ++prunes;
+    ++prune_calls;
     if (away) return failure();
     if (refuses_prunes) return Failure{false, "DELETE command denied"};
     return real_.prune_history(after, ended_before, rows_max);
