@@ -205,10 +205,18 @@ constexpr std::array kDeclarations{
     Declaration{"shop", "on_revoke", choice<&S::shop, &S::Shop::on_revoke>(kOnRevoke),
         at_restart, optional,
         "Whether a running download is cut or may finish when its link is revoked."},
+    Declaration{"shop", "keep_history",
+        Duration{at<&S::shop, &S::Shop::keep_history>, days{1}, days{3'650},
+                 "a day leaves time to look into a complaint, and what is to stay for longer may "
+                 "as well stay",
+                 "for ever"},
+        at_restart, optional,
+        "How long the rows of the history, tg_download, are kept; those of other servers too. "
+        "Counts stay, and so does a shop system's own log."},
 
     Declaration{"log", "access", Text{at<&S::log, &S::Log::access>, &kAccessLog},
         at_restart, optional,
-        "Where each request is logged."},
+        "Where each request is logged. SIGUSR1 has a file opened anew, after it was renamed."},
     Declaration{"log", "format", choice<&S::log, &S::Log::format>(kLogFormats),
         at_restart, optional,
         "Shape of the lines of the access log."},

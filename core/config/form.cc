@@ -142,9 +142,13 @@ std::optional<Wrong> check_socket_path(std::string_view text) {
 }
 
 std::optional<Wrong> check_access_log(std::string_view text) {
-  if (text == "stdout" || text == "off") return std::nullopt;
+  for (const std::string_view word : {"stdout", "off", "syslog", "journald"}) {
+    if (text == word) return std::nullopt;
+  }
   if (!text.starts_with('/')) {
-    return Wrong{fmt::format("{} is not \"stdout\", \"off\" or an absolute path", in_quotes(text))};
+    return Wrong{
+        fmt::format("{} is not \"stdout\", \"off\", \"syslog\", \"journald\" or an absolute path",
+                    in_quotes(text))};
   }
   return check_path(text);
 }

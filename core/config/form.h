@@ -37,7 +37,8 @@ inline constexpr std::string_view kCredentialPrefix = "credential:";
 // Paths are absolute: the same file whatever directory tallygate is started from.
 inline constexpr Form kPath{"absolute path", check_path};
 inline constexpr Form kSocketPath{"absolute path, 107 bytes at most", check_socket_path};
-inline constexpr Form kAccessLog{"\"stdout\", \"off\" or an absolute path", check_access_log};
+inline constexpr Form kAccessLog{
+    "\"stdout\", \"off\", \"syslog\", \"journald\" or an absolute path", check_access_log};
 inline constexpr Form kBaseUrl{"URL, http or https, without query and final slash", check_base_url};
 inline constexpr Form kContactUrl{"URL, http, https or mailto", check_contact_url};
 inline constexpr Form kOrigin{"origin, such as https://shop.example", check_origin};

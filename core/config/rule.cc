@@ -39,7 +39,9 @@ std::string bounds(const Count& rule) {
   return fmt::format("{} to {}", rule.min, rule.max);
 }
 std::string bounds(const Duration& rule) {
-  return fmt::format("{} to {}", format_duration(rule.min), format_duration(rule.max));
+  const std::string range =
+      fmt::format("{} to {}", format_duration(rule.min), format_duration(rule.max));
+  return rule.zero.empty() ? range : fmt::format("{}, or 0s: {}", range, rule.zero);
 }
 std::string bounds(const Ratio& rule) {
   return fmt::format("{} to {}", format_ratio(rule.min_permille), format_ratio(rule.max_permille));
@@ -105,7 +107,8 @@ struct Read {
     if (text == nullptr) return wrong_type(value, "a duration with unit, such as \"10s\"");
     const auto duration = parse_duration(*text);
     if (!duration) return wrong(value, duration.error().what);
-    if (*duration < rule.min || *duration > rule.max) {
+    const bool is_zero = duration->count() == 0 && !rule.zero.empty();
+    if (!is_zero && (*duration < rule.min || *duration > rule.max)) {
       return out_of_bounds(value, in_quotes(*text), bounds(rule), rule.reason);
     }
     rule.field(settings) = *duration;

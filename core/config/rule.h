@@ -34,6 +34,7 @@ struct Duration {
   std::chrono::milliseconds min;
   std::chrono::milliseconds max;
   std::string_view reason;
+  std::string_view zero = {};  // what 0 stands for where it is no length; else below `min`
 };
 
 // In the file a number with up to three decimals, in memory its thousandths.

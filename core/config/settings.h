@@ -94,10 +94,11 @@ struct Settings {
     std::string edge_id = "edge-1";
     std::chrono::milliseconds poll = std::chrono::seconds{1};
     OnRevoke on_revoke = OnRevoke::cut;
+    std::chrono::milliseconds keep_history{0};  // 0: for ever
   } shop;
 
   struct Log {
-    std::string access = "stdout";  // "stdout", "off" or an absolute path
+    std::string access = "stdout";  // "stdout", "off", "syslog", "journald" or an absolute path
     LogFormat format = LogFormat::json;
     ClientIp client_ip = ClientIp::full;
   } log;

@@ -54,9 +54,24 @@ std::size_t carrier_size(std::string_view text) noexcept {
   return size;
 }
 
+// Most of what is masked (a client's name, a range) has nothing of a token in it.
+bool may_have_token(std::string_view text) noexcept {
+  return text.find_first_of("=%") != text.npos || text.find(".s") != text.npos ||
+         text.find(".S") != text.npos;
+}
+
+// The end of a token, "s" and the MAC: a URL that was mangled on its way may have lost its "tg=".
+bool is_mac(std::string_view text) noexcept {
+  constexpr std::size_t kDigits = 64;
+  const auto digits = text.substr(std::min<std::size_t>(1, text.size()), kDigits);
+  return to_lower(text.front()) == 's' && digits.size() == kDigits &&
+         std::all_of(digits.begin(), digits.end(), [](char c) { return hex_value(c) >= 0; });
+}
+
 }  // namespace
 
 std::string mask_tokens(std::string_view target) {
+  if (!may_have_token(target)) return std::string(target);
   std::string masked;
   masked.reserve(target.size() + 3);
   const auto query = std::min(target.find('?'), target.size());
@@ -68,6 +83,12 @@ std::string mask_tokens(std::string_view target) {
       const auto end = i < query ? target.find_first_of("/?", value) : target.find('&', value);
       masked.append(target.substr(i, carrier)).append("***");
       i = std::min(end, target.size());
+      before = '/';
+      continue;
+    }
+    if (before == '.' && is_mac(target.substr(i))) {
+      masked.append("***");
+      i = std::min(target.find_first_not_of("0123456789abcdefABCDEF", i + 1), target.size());
       before = '/';
       continue;
     }

@@ -8,12 +8,13 @@
 
 #include "core/config/combination.h"
 #include "core/config/reload.h"
+#include "server/net/say.h"
 
 namespace tallygate::command {
 namespace {
 
 void note(const std::string& line) {
-  fmt::print(stderr, "tallygate: {}\n", line);
+  say(Severity::warning, line);
 }
 
 constexpr const char* kMediaTypesFile = "/etc/mime.types";
@@ -82,6 +83,8 @@ std::string Application::open_shop(const Configuration& configuration) {
   shop::ExchangeOptions exchange;
   exchange.edge_id = settings.shop.edge_id;
   exchange.poll = settings.shop.poll;
+  exchange.keep_history =
+      std::chrono::duration_cast<std::chrono::seconds>(settings.shop.keep_history);
   sync_ = std::make_unique<shop::Sync>(std::move(*outbox), std::move(*database), clock_, exchange);
   return {};
 }
@@ -159,7 +162,7 @@ void Application::reload(Reloader::Answer answer) {
 net::Reloaded Application::do_reload() {
   net::Reloaded reloaded;
   if (auto configuration = load_configuration(file_, Purpose::serving)) {
-    for (const std::string& line : configuration->warnings) note("warning: " + line);
+    for (const std::string& line : configuration->warnings) say(Severity::warning, "warning: " + line);
     reloaded.mistakes = take_in(*configuration);
   } else {
     reloaded.mistakes = configuration.error();
@@ -170,14 +173,14 @@ net::Reloaded Application::do_reload() {
     reloaded.outcome = net::Reloaded::Outcome::refused;
     policies_.note_failure(clock_.unix_now(), reloaded.mistakes);
     print_mistakes(reloaded.mistakes);
-    note("not reloaded: what was in force before still is");
+    say(Severity::error, "not reloaded: what was in force before still is");
     return reloaded;
   }
   reloaded.restart_needed = now->restart_needed;
   for (const std::string& name : reloaded.restart_needed) {
-    note(name + ": what it was changed to takes effect at the next start");
+    say(Severity::warning, name + ": what it was changed to takes effect at the next start");
   }
-  note(fmt::format("reloaded, generation {}", reloaded.generation));
+  say(Severity::info, fmt::format("reloaded, generation {}", reloaded.generation));
   return reloaded;
 }
 
@@ -199,7 +202,7 @@ Result<std::unique_ptr<Application>, std::string> Application::start(Configurati
   app->root_ = std::make_unique<content::ContentRoot>(std::move(*root));
   const auto types = read_file(kMediaTypesFile);
   app->types_ = std::make_unique<http::MediaTypes>(types ? *types : std::string());
-  auto log = http::AccessLog::open(settings.log.access);
+  auto log = http::AccessLog::open(settings.log);
   if (!log) return log.error();
   app->access_log_ = std::move(*log);
   if (std::string wrong = app->open_ledger(configuration); !wrong.empty()) return wrong;

@@ -43,6 +43,9 @@ class Application {
   // `answer` (on another thread; it may be empty) once all workers have heard. Requests that are
   // being answered keep what they began with. Any thread.
   void reload(Reloader::Answer answer);
+  // Opens the access log's file anew, after it was renamed. The error is for the operator, and the
+  // old one is written on.
+  [[nodiscard]] Result<void, std::string> reopen_log() { return access_log_->reopen(); }
   // Finishes running transfers within drain_timeout, settles, syncs, tells the shop. `at_once` cuts
   // the waiting short. Idempotent.
   void drain(const std::atomic<bool>& at_once);

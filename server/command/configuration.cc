@@ -14,6 +14,7 @@
 #include "server/content/root.h"
 #include "server/net/clock.h"
 #include "server/net/descriptor.h"
+#include "server/net/say.h"
 
 namespace tallygate::command {
 namespace {
@@ -189,7 +190,7 @@ Result<Configuration, std::vector<std::string>> load_configuration(const std::st
 }
 
 void print_mistakes(const std::vector<std::string>& mistakes) {
-  for (const std::string& line : mistakes) fmt::print(stderr, "{}\n", line);
+  for (const std::string& line : mistakes) say_of_file(Severity::error, line);
 }
 
 }  // namespace tallygate::command

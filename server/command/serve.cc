@@ -15,6 +15,7 @@
 #include "server/command/configuration.h"
 #include "server/command/exit_code.h"
 #include "server/command/signals.h"
+#include "server/net/say.h"
 
 namespace tallygate::command {
 namespace {
@@ -30,6 +31,15 @@ int check(const std::string& file) {
   return kDone;
 }
 
+void reopen_log(Application& app) {
+  const auto reopened = app.reopen_log();
+  if (reopened) {
+    say(Severity::info, "access log reopened");
+  } else {
+    say(Severity::error, reopened.error() + ": the old one is written on");
+  }
+}
+
 int serve(const std::string& file) {
   auto configuration = load_configuration(file, Purpose::serving);
   if (!configuration) {
@@ -37,21 +47,27 @@ int serve(const std::string& file) {
     return kSettings;
   }
   for (const std::string& line : configuration->warnings) {
-    fmt::print(stderr, "tallygate: warning: {}\n", line);
+    say(Severity::warning, "warning: " + line);
   }
   Signals signals;  // before any thread, so that all of them leave the signals to us
   auto app = Application::start(std::move(*configuration), system_clock());
   if (!app) {
-    fmt::print(stderr, "tallygate: {}\n", app.error());
+    say(Severity::error, app.error());
     return kFailed;
   }
   for (const std::string& address : (*app)->addresses()) {
-    fmt::print(stderr, "tallygate: serving on {}\n", address);
+    say(Severity::info, "serving on " + address);
   }
-  while (signals.wait() == Signals::Asked::reload) (*app)->reload({});
-  fmt::print(stderr, "tallygate: draining\n");
+  for (auto asked = signals.wait(); asked != Signals::Asked::stop; asked = signals.wait()) {
+    if (asked == Signals::Asked::reload) {
+      (*app)->reload({});
+    } else {
+      reopen_log(**app);
+    }
+  }
+  say(Severity::info, "draining");
   (*app)->drain(signals.at_once());
-  fmt::print(stderr, "tallygate: done\n");
+  say(Severity::info, "done");
   return kDone;
 }
 

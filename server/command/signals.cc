@@ -10,6 +10,7 @@ Signals::Signals() {
   sigaddset(&set_, SIGTERM);
   sigaddset(&set_, SIGINT);
   sigaddset(&set_, SIGHUP);
+  sigaddset(&set_, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &set_, nullptr);
   thread_ = std::thread([this] {
     for (;;) {
@@ -18,6 +19,8 @@ Signals::Signals() {
       if (ending_) return;
       if (signal == SIGHUP) {
         reload_ = true;
+      } else if (signal == SIGUSR1) {
+        reopen_log_ = true;
       } else if (stopped_.exchange(true)) {
         at_once_ = true;
       }
@@ -38,6 +41,7 @@ Signals::Asked Signals::wait() {
     const unsigned seen = came_;
     if (stopped_) return Asked::stop;
     if (reload_.exchange(false)) return Asked::reload;
+    if (reopen_log_.exchange(false)) return Asked::reopen_log;
     came_.wait(seen);
   }
 }

@@ -1,5 +1,5 @@
 // SIGTERM and SIGINT, taken by a thread of its own: the first asks to drain, the second insists.
-// SIGHUP asks to reload.
+// SIGHUP asks to reload, SIGUSR1 to open the access log anew.
 #pragma once
 #include <atomic>
 #include <csignal>
@@ -12,14 +12,14 @@ namespace tallygate::command {
 // SIGPIPE is ignored for good, since sendfile(2) cannot be told not to raise it.
 class Signals {
  public:
-  enum class Asked : std::uint8_t { reload, stop };
+  enum class Asked : std::uint8_t { reload, reopen_log, stop };
 
   Signals();
   ~Signals();
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
-  // Returns when something is asked. Several wishes to reload may be one.
+  // Returns when something is asked. Several wishes of one kind may be one.
   [[nodiscard]] Asked wait();
   [[nodiscard]] bool stopped() const { return stopped_; }
   // True from the second one on.
@@ -29,6 +29,7 @@ class Signals {
   sigset_t set_{};
   std::atomic<unsigned> came_{0};  // signals, for wait()
   std::atomic<bool> reload_{false};
+  std::atomic<bool> reopen_log_{false};
   std::atomic<bool> stopped_{false};
   std::atomic<bool> at_once_{false};
   std::atomic<bool> ending_{false};

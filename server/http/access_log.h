@@ -1,8 +1,9 @@
-// One JSON line for each request, to standard output, a file, or nowhere.
+// The access log: makes a line of each request and has it written, by a thread of its own.
 //
-// Lines are made on the worker and written by a thread of the log's own, so that a blocked sink
-// never holds up a download: what does not fit into the queue is dropped and counted. Nothing that
-// a client sends can break a line, and a token is written as ***, whole.
+// Lines are made on the worker, and a blocked sink never holds up a download: what a sink does not
+// take waits in a queue, and what does not fit into that is dropped and counted. When there is room
+// again, one line says how many are missing at that place. A line is written whole or not at all,
+// but for one that a full disk cut and that was never finished.
 #pragma once
 #include <chrono>
 #include <condition_variable>
@@ -12,69 +13,77 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "core/base/result.h"
 #include "core/config/settings.h"
-#include "core/link/ip_block.h"
-#include "server/net/descriptor.h"
+#include "server/http/access_line.h"
+#include "server/http/log_sink.h"
 
 namespace tallygate::http {
-
-// The client's address as the settings allow it to be stored: whole, cut to /24 or /48, or empty.
-[[nodiscard]] std::string shown_client(const link::IpAddress& client, config::ClientIp how);
-
-struct AccessRecord {
-  std::int64_t unix_ms = 0;
-  std::string_view client;  // as shown_client gives it
-  std::string_view method;
-  std::string_view target;        // as received; masked here
-  unsigned version = 11;          // 10 or 11
-  unsigned status = 0;            // 0: closed without an answer
-  std::string_view reason;        // why a refusal was one; never in the answer
-  std::uint64_t body_bytes = 0;   // of the answer, handed to the kernel
-  std::uint64_t body_length = 0;  // of the answer, promised
-  std::uint64_t duration_us = 0;
-  std::string_view range;
-  std::string_view user_agent;
-  std::string_view referer;
-  std::string_view link_id;
-  std::string_view key_id;
-  std::string_view data;  // the token's field `d`
-};
-
-[[nodiscard]] std::string format_json_line(const AccessRecord& record);
 
 class AccessLog {
  public:
   static constexpr std::chrono::milliseconds kLastWait{500};
+  // Of the queue; about 30,000 lines.
+  static constexpr std::size_t kWaitingBytesMax = 8 << 20;
 
-  // `sink`: "stdout", "off" or a path that is appended to. The error is for the operator.
+  // The sockets of the machine's own logs.
+  struct Sockets {
+    std::string syslog = "/dev/log";
+    std::string journal = "/run/systemd/journal/socket";
+  };
+
+  // The error is for the operator.
   [[nodiscard]] static Result<std::unique_ptr<AccessLog>, std::string> open(
-      const std::string& sink);
+      const config::Settings::Log& settings, const Sockets& sockets);
+  [[nodiscard]] static Result<std::unique_ptr<AccessLog>, std::string> open(
+      const config::Settings::Log& settings);
   ~AccessLog();  // writes what waits, unless the sink takes nothing for kLastWait
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
 
   // Any thread; never waits for the sink.
   void write(const AccessRecord& record);
+  // Opens the file anew, after it was renamed: lines go on in the new one, and none is lost. The
+  // error, for the operator: it cannot be opened, and the old one is written on. Any thread.
+  [[nodiscard]] Result<void, std::string> reopen();
   [[nodiscard]] bool is_off() const { return !thread_.joinable(); }
   // Lines that were lost because the sink did not keep up.
   [[nodiscard]] std::uint64_t dropped() const;
 
  private:
-  explicit AccessLog(Descriptor sink);
-  void run();
-  [[nodiscard]] bool wait_for_room();
-  [[nodiscard]] std::string_view write_out(std::string_view lines);
+  // Entries, one behind the other. Memory is kept for the next ones.
+  struct Queue {
+    std::string bytes;
+    std::vector<std::size_t> ends;  // of each entry, in `bytes`
+    void end_entry() { ends.push_back(bytes.size()); }
+    void clear();
+    [[nodiscard]] std::size_t begin_of(std::size_t entry) const;
+  };
 
-  Descriptor sink_;
-  bool sink_is_file_ = false;
+  AccessLog(const config::Settings::Log& settings, Sockets sockets);
+  [[nodiscard]] Result<std::unique_ptr<LogSink>> open_sink() const;
+  void append_entry(std::string& out, const AccessRecord& record) const;
+  void append_loss(Queue& queue, std::uint64_t lines) const;
+  void run();
+  bool write_out(const Queue& queue);
+  [[nodiscard]] bool use_next_sink();
+  void lose(std::uint64_t lines);
+
+  const std::string where_;
+  const config::LogFormat format_;
+  const Sockets sockets_;
+  std::unique_ptr<LogSink> sink_;  // the log's thread's
 
   // Guarded by mutex_.
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::string waiting_;
+  Queue waiting_;
+  bool is_full_ = false;
+  std::unique_ptr<LogSink> next_sink_;  // to be used from now on
   std::uint64_t dropped_ = 0;
+  std::uint64_t lost_ = 0;  // of those, the ones that no line tells of yet
   bool stopping_ = false;
 
   std::thread thread_;

@@ -8,13 +8,13 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <cstdio>
 #include <exception>
 #include <future>
 #include <iterator>
 #include <utility>
 
 #include "server/http/connection.h"
+#include "server/net/say.h"
 
 namespace tallygate::net {
 namespace {
@@ -40,7 +40,7 @@ void report_escaped(const char* where, const std::exception_ptr& escaped) {
   try {
     std::rethrow_exception(escaped);
   } catch (const std::exception& e) {
-    fmt::print(stderr, "tallygate: {} ended by an exception: {}\n", where, e.what());
+    say(Severity::error, fmt::format("{} ended by an exception: {}", where, e.what()));
   }
 }
 

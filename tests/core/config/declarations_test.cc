@@ -44,8 +44,9 @@ struct BoundCases {
   std::vector<Case> operator()(const Duration& rule) const {
     using std::chrono::milliseconds;
     const auto text = [](milliseconds d) { return '"' + format_duration(d) + '"'; };
+    const auto zero = rule.zero.empty() ? "" : ", or 0s: " + std::string(rule.zero);
     const auto bounds = " is out of bounds, " + format_duration(rule.min) + " to " +
-                        format_duration(rule.max) + ": " + std::string(rule.reason);
+                        format_duration(rule.max) + zero + ": " + std::string(rule.reason);
     const auto above = text(rule.max + milliseconds{1});
     std::vector<Case> cases{{text(rule.min), ""},
                             {text(rule.max), ""},
@@ -57,6 +58,10 @@ struct BoundCases {
     if (rule.min > milliseconds{0}) {
       const auto below = text(rule.min - milliseconds{1});
       cases.push_back({below, below + bounds});
+    }
+    if (!rule.zero.empty()) {
+      cases.push_back({text(milliseconds{0}), ""});
+      cases.push_back({text(milliseconds{1}), bounds});
     }
     return cases;
   }

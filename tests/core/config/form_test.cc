@@ -94,12 +94,16 @@ TEST(SocketPath, FitsIntoASocketAddress) {
 }
 
 TEST(AccessLog, IsAWordOrAPath) {
-  expect(check_access_log, {{"stdout", ""},
-                            {"off", ""},
-                            {"/var/log/tallygate.log", ""},
-                            {"stderr", "is not \"stdout\", \"off\" or an absolute path"},
-                            {"access.log", "is not"},
-                            {"/a\tb", "control character"}});
+  expect(check_access_log,
+         {{"stdout", ""},
+          {"off", ""},
+          {"syslog", ""},
+          {"journald", ""},
+          {"/var/log/tallygate.log", ""},
+          {"stderr", "is not \"stdout\", \"off\", \"syslog\", \"journald\" or an absolute path"},
+          {"Syslog", "is not"},
+          {"access.log", "is not"},
+          {"/a\tb", "control character"}});
 }
 
 TEST(BaseUrl, IsHttpWithoutQueryAndFinalSlash) {

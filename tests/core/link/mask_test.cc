@@ -27,6 +27,9 @@ TEST(LinkMask, ReplacesTokensWhole) {
       {"https://dl.shop.example/tg=1.kk1.sab/a", "https://dl.shop.example/tg=***/a"},
       {"?tg=1.kk1.sab", "?tg=***"},
       {"tg=1.kk1.sab", "tg=***"},
+      {"/a?token=1.kk1.s" + std::string(64, 'a') + "&x=1", "/a?token=1.kk1.***&x=1"},
+      {"/1.kk1%2ES" + std::string(70, '0') + "g", "/1.kk1%2E***g"},
+      {"/a.s" + std::string(63, 'a'), "/a.s" + std::string(63, 'a')},
   };
   for (const auto& [target, masked] : kCases) EXPECT_EQ(mask_tokens(target), masked);
 }
