@@ -18,6 +18,7 @@ tests=(
   util-linux    # setarch: the thread sanitizer wants addresses that are not random; fsfreeze
   e2fsprogs mount               # a file system of a few megabytes, to be filled and frozen
   openssl       # makes the certificates of a test
+  logrotate     # renames the access log as on a server
   python3       # the end-to-end tests, and these are their clients:
   curl wget aria2 nginx php-cli nodejs testssl.sh
   postgresql mariadb-server     # shops' databases; each test starts one of its own

@@ -58,6 +58,8 @@ std::string Application::open_shop(const Clock& clock) {
   shop::ExchangeOptions exchange;
   exchange.edge_id = settings.shop.edge_id;
   exchange.poll = settings.shop.poll;
+  exchange.keep_history =
+      std::chrono::duration_cast<std::chrono::seconds>(settings.shop.keep_history);
   sync_ = std::make_unique<shop::Sync>(std::move(*outbox), std::move(*database), clock, exchange);
   return {};
 }

@@ -82,7 +82,9 @@ int init(const ShopOptions& options) {
   if (!database) return exit_code;
   if (options.print || !options.grants_to.empty()) {
     if (options.print) fmt::print("{}", database->schema_sql());
-    if (!options.grants_to.empty()) fmt::print("{}", database->grants_sql(options.grants_to));
+    if (!options.grants_to.empty())
+      fmt::print("{}",
+                 database->grants_sql(options.grants_to, settings.shop.keep_history.count() != 0));
     return kDone;
   }
   const auto made = database->create_schema();

@@ -17,6 +17,7 @@
 
 #include "core/base/result.h"
 #include "core/config/settings.h"
+#include "core/shop/history.h"
 #include "core/shop/word.h"
 #include "server/shop/batch.h"
 
@@ -95,6 +96,13 @@ struct LostLinks {
   bool is_end = false;  // nothing comes after `next`
 };
 
+// A page of the history, looked through for rows that are too old.
+struct HistoryPage {
+  std::size_t rows = 0;     // looked at; fewer than asked for: the end
+  std::size_t deleted = 0;  // of those
+  EventId last{};           // where to go on, unless the page is empty
+};
+
 // One line of `tallygate shop status`.
 struct EdgeSeen {
   Edge edge;
@@ -128,7 +136,8 @@ class Database {
   // The same for somebody who runs it by hand, in the language of the database's own shell.
   [[nodiscard]] virtual std::string schema_sql() const = 0;
   // The rights that the rest needs, as statements for `user`; empty: there are none to be had.
-  [[nodiscard]] virtual std::string grants_sql(std::string_view user) const = 0;
+  // `prunes`: prune_history() will be called.
+  [[nodiscard]] virtual std::string grants_sql(std::string_view user, bool prunes) const = 0;
 
   // Makes this edge known, for push and for the marks of changes. Returns its last_seq. Before any
   // of the following.
@@ -168,6 +177,14 @@ class Database {
   [[nodiscard]] virtual std::string edited_elsewhere() const { return {}; }
   // False: there is no such row, and nothing was done. Leaves a mark for every edge, this one too.
   [[nodiscard]] virtual Answer<bool> edit(std::string_view link_id, const Edit& edit) = 0;
+
+  // Of the first `rows_max` rows of tg_download behind `after`, by event_id, deletes those that
+  // ended before `ended_before` (unix seconds), whichever edge wrote them. No table of a shop
+  // system's is touched, and no count: a batch that was applied is not applied again because its
+  // history is gone.
+  [[nodiscard]] virtual Answer<HistoryPage> prune_history(const EventId& after,
+                                                          std::int64_t ended_before,
+                                                          std::size_t rows_max) = 0;
 
   // All edges that ever pushed. Needs no register_edge().
   [[nodiscard]] virtual Answer<std::vector<EdgeSeen>> edges() = 0;

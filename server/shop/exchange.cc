@@ -18,6 +18,12 @@ constexpr std::size_t kScanRowsPerPage = 1000;
 constexpr std::chrono::milliseconds kScanPageEvery = 250ms;
 constexpr std::chrono::seconds kScanWithoutTriggersEvery = 30s;
 constexpr std::chrono::seconds kLookedUpFor = 5s;
+// A page of the history is a short transaction, and there are pauses between them.
+constexpr std::size_t kPruneRowsPerPage = 500;
+constexpr std::chrono::milliseconds kPrunePageEvery = 250ms;
+constexpr std::chrono::minutes kPruneEvery = 10min;
+// Of event_id: which edge's stream of events it is of.
+constexpr std::size_t kStreamBytes = 7;
 
 }  // namespace
 
@@ -39,6 +45,8 @@ bool Exchange::turn() {
   const auto pulled = pull(now);
   if (!connected_) return false;
   const auto scanned = scan(now);
+  // Whoever has counts to push or changes to read has no time for that.
+  if (pushed == Step::idle && pulled == Step::idle) prune(now);
   const Step steps[] = {pushed, pulled, scanned};
   if (std::ranges::find(steps, Step::failed) != std::end(steps)) return false;
   pause_ = {};
@@ -48,7 +56,8 @@ bool Exchange::turn() {
 
 Exchange::TimePoint Exchange::next_turn() const {
   if (!connected_ || database_.has_news()) return retry_at_;
-  return std::max(retry_at_, std::min(poll_at_, scan_at_));
+  const auto due = std::min(poll_at_, scan_at_);
+  return std::max(retry_at_, options_.keep_history.count() == 0 ? due : std::min(due, prune_at_));
 }
 
 int Exchange::wake_descriptor() const noexcept {
@@ -84,6 +93,8 @@ void Exchange::connect(TimePoint now) {
   stamp_.reset();
   poll_at_ = now;
   start_scan(now);
+  pruned_to_ = {};
+  prune_at_ = now;
 }
 
 // Takes the database's word for what it has. False: that cannot be (alarm).
@@ -252,10 +263,10 @@ Exchange::Step Exchange::check_triggers() {
   const auto missing = database_.missing_triggers();
   if (!missing) return reading_failed(missing.error());
   scan_every_ = options_.scan_every;
-  status_.warning.clear();
+  triggers_warning_.clear();
   if (missing->empty()) return Step::progress;
   scan_every_ = std::min(scan_every_, kScanWithoutTriggersEvery);
-  status_.warning = fmt::format(
+  triggers_warning_ = fmt::format(
       "{}: missing: {}; until `tallygate shop init` makes them again, changes are found by a scan"
       " every {} s",
       database_.name(), fmt::join(*missing, ", "), scan_every_.count());
@@ -302,6 +313,39 @@ void Exchange::start_scan(TimePoint now) {
   scan_at_ = now;
 }
 
+// Rows of one stream of events stand in the order in which they were begun. So behind a page of a
+// stream that has nothing too old there is hardly anything else in it, and the walk goes on with
+// the next stream: a pass reads what it deletes and little more, though there is no index by time.
+//
+// That it fails is no reason to push nothing: the operator is told, and the next pass tries again.
+Exchange::Step Exchange::prune(TimePoint now) {
+  if (options_.keep_history.count() == 0 || now < prune_at_) return Step::idle;
+  const auto ended_before = clock_.unix_now() - options_.keep_history.count();
+  const auto page = database_.prune_history(pruned_to_, ended_before, kPruneRowsPerPage);
+  prune_at_ = now + kPrunePageEvery;
+  if (!page) {
+    if (page.error().retryable) return Step::idle;
+    history_warning_ =
+        fmt::format("the history is not pruned (shop.keep_history): {}", page.error().text);
+    end_pass(now);
+    return Step::idle;
+  }
+  history_warning_.clear();
+  auto next = page->last;
+  if (page->deleted == 0) std::fill(next.begin() + kStreamBytes, next.end(), std::uint8_t{0xff});
+  if (page->rows < kPruneRowsPerPage || next <= pruned_to_) {
+    end_pass(now);
+  } else {
+    pruned_to_ = next;
+  }
+  return Step::idle;
+}
+
+void Exchange::end_pass(TimePoint now) {
+  pruned_to_ = {};
+  prune_at_ = now + kPruneEvery;
+}
+
 void Exchange::apply(const Row& row) {
   if (ledger_.knows(row.link_id)) ledger_.apply_word(row.link_id, row.word);
 }
@@ -345,6 +389,11 @@ Answer<bool> Exchange::edit(std::string_view link_id, const Edit& edit) {
 
 Status Exchange::status() {
   status_.engine = database_.engine();
+  status_.warning = triggers_warning_;
+  if (!history_warning_.empty()) {
+    if (!status_.warning.empty()) status_.warning += "; ";
+    status_.warning += history_warning_;
+  }
   status_.history_dropped = outbox_.history_dropped();
   if (const auto backlog = outbox_.backlog()) {
     status_.batches_waiting = backlog->batches;

@@ -28,6 +28,7 @@ struct ExchangeOptions {
   std::string edge_id;
   std::chrono::milliseconds poll = std::chrono::seconds(1);
   std::chrono::seconds scan_every = std::chrono::hours(1);  // rows changed behind the triggers
+  std::chrono::seconds keep_history{0};                     // 0: for ever
 };
 
 // What the row of a link says.
@@ -98,6 +99,8 @@ class Exchange {
   Step scan_rows(TimePoint now);
   Step scan_lost(TimePoint now);
   void start_scan(TimePoint now);
+  Step prune(TimePoint now);
+  void end_pass(TimePoint now);
   void apply(const Row& row);
   bool is_held(const Change& change);
   bool persist_words();
@@ -128,6 +131,12 @@ class Exchange {
   std::string scanned_to_;
   std::chrono::seconds scan_every_{};
   TimePoint scan_at_{};
+
+  // A walk over the history, in the order of event_id.
+  EventId pruned_to_{};
+  TimePoint prune_at_{};
+  std::string triggers_warning_;
+  std::string history_warning_;
 
   Status status_;
 };

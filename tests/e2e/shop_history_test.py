@@ -3,6 +3,7 @@
 import time
 
 import support
+from command_case import health
 from shop_case import ShopTest
 from support import KIB, MIB, eventually
 
@@ -82,6 +83,30 @@ class History(ShopTest):
         url = server.sign("/large", id="x", limit=1)
         self.assertEqual(server.get(url, {"Range": "bytes=0-1023"}).status, 206)
         self.expect_row(server, "x", outcome=PROBE, counted=0, bytes_sent=KIB)
+
+    def test_what_is_older_than_keep_history_goes_and_no_count_does(self):
+        server = self.start_edge(shop={"keep_history": "30d"})
+        url = server.sign("/a", id="x", limit=3)
+        self.assertEqual(self.get(server, url), 200)
+        self.expect_row(server, "x", counted=1)
+        # Rows of a server that is no more, and of this one's own.
+        day = 86400
+        for number, age in enumerate([31 * day, 4000 * day, 29 * day, 31 * day]):
+            ended = int(time.time()) - age
+            server.database.change(
+                "INSERT INTO tg_download(event_id, link_id, edge_id, started_at, ended_at,"
+                " bytes_sent, file_size, outcome, counted) VALUES (?, ?, ?, ?, ?, 1, 1, 0, 1)",
+                b"another" + number.to_bytes(9, "big"), f"old{age // day}", "gone", ended, ended)
+        server.database.change("UPDATE tg_download SET ended_at = ended_at - ? WHERE link_id = ?",
+                               40 * day, "x")
+        server.restart()
+        eventually(lambda: [row["link_id"] for row in server.database.rows(
+            "SELECT link_id FROM tg_download")], ["old29"])
+        server.database.expect_link("x", used=1)
+        self.assertEqual(self.get(server, url), 200)
+        server.database.expect_link("x", used=2)
+        self.expect_row(server, "x", counted=1)
+        self.assertNotIn("warning", health(server)["shop"])
 
     def test_what_sends_no_body_is_not_in_it(self):
         server = self.start_edge()

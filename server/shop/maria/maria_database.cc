@@ -8,6 +8,7 @@
 #include <chrono>
 #include <map>
 
+#include "server/shop/history_reader.h"
 #include "server/shop/maria/maria_push.h"
 #include "server/shop/maria/maria_schema.h"
 #include "server/shop/maria/maria_session.h"
@@ -198,8 +199,8 @@ std::string MariaDatabase::schema_sql() const {
   return maria::schema_text(tables_if_reachable());
 }
 
-std::string MariaDatabase::grants_sql(std::string_view user) const {
-  return maria::grants_text(tables_if_reachable(), user);
+std::string MariaDatabase::grants_sql(std::string_view user, bool prunes) const {
+  return maria::grants_text(tables_if_reachable(), user, prunes);
 }
 
 // Whose changes the triggers are not to mark.
@@ -391,6 +392,23 @@ Answer<bool> MariaDatabase::edit(std::string_view link_id, const Edit& edit) {
     }
     set_origin(session, true);
     return found > 0;
+  });
+}
+
+Answer<HistoryPage> MariaDatabase::prune_history(const EventId& after, std::int64_t ended_before,
+                                                 std::size_t rows_max) {
+  return guarded<HistoryPage>([&](MariaSession& session) -> Answer<HistoryPage> {
+    const std::span<const std::uint8_t> from(after);
+    HistoryReader page(ended_before);
+    auto& query = session.sql.history_page->execute({from, rows_max});
+    while (query.step()) page.add(query.text(0), query.integer(1));
+    if (page.old_rows() > 0) {
+      // Only now: an edge that does not prune has no right to.
+      if (!session.sql.prune) session.prepare_prune();
+      const std::span<const std::uint8_t> to(page.result().last);
+      page.deleted(session.sql.prune->run({from, to, ended_before}));
+    }
+    return page.result();
   });
 }
 

@@ -38,7 +38,7 @@ class MariaDatabase final : public Database {
   [[nodiscard]] Answer<void> create_schema() override;
   // Looks where WooCommerce keeps its orders if the database can be reached.
   [[nodiscard]] std::string schema_sql() const override;
-  [[nodiscard]] std::string grants_sql(std::string_view user) const override;
+  [[nodiscard]] std::string grants_sql(std::string_view user, bool prunes) const override;
   [[nodiscard]] Answer<std::uint64_t> register_edge(const Edge& edge) override;
   [[nodiscard]] Answer<std::uint64_t> last_seq() override;
   [[nodiscard]] Answer<PushReport> push(const Batch& batch) override;
@@ -51,6 +51,8 @@ class MariaDatabase final : public Database {
   [[nodiscard]] Answer<LostLinks> scan_lost(std::string_view after, std::size_t links_max) override;
   [[nodiscard]] std::string edited_elsewhere() const override;
   [[nodiscard]] Answer<bool> edit(std::string_view link_id, const Edit& edit) override;
+  [[nodiscard]] Answer<HistoryPage> prune_history(const EventId& after, std::int64_t ended_before,
+                                                  std::size_t rows_max) override;
   [[nodiscard]] Answer<std::vector<EdgeSeen>> edges() override;
 
  private:

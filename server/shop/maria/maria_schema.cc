@@ -197,11 +197,12 @@ std::string schema_text(const Tables& tables) {
   return text + "DELIMITER ;\n";
 }
 
-std::string grants_text(const Tables& tables, std::string_view user) {
+std::string grants_text(const Tables& tables, std::string_view user, bool prunes) {
   std::string text;
   for (const auto& grant : tables.grants) {
     text += fmt::format("GRANT {} TO {};\n", grant, account(user));
   }
+  if (prunes) text += fmt::format("GRANT DELETE ON `tg_download` TO {};\n", account(user));
   return text;
 }
 

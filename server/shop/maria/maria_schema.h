@@ -21,7 +21,7 @@ void create_schema(Connection& db, const Tables& tables);
 // The same for the mariadb shell, all but columns that an older schema lacks.
 [[nodiscard]] std::string schema_text(const Tables& tables);
 // `user` is a name, or name@host; quotes around either are dropped.
-[[nodiscard]] std::string grants_text(const Tables& tables, std::string_view user);
+[[nodiscard]] std::string grants_text(const Tables& tables, std::string_view user, bool prunes);
 
 // "table tg_link", "column tg_link.blocked", tables that are not in InnoDB: nothing works without.
 // As far as the user of this connection sees them; other rights are found by preparing what needs

@@ -144,12 +144,20 @@ std::vector<std::string> MariaSession::prepare(maria::Tables of) {
                                  tables.columns, tables.rows_table, tables.joins, tables.key,
                                  tables.filter));
   sql.scan_lost = prepare(scan_lost(tables));
+  sql.history_page = prepare(
+      "SELECT HEX(event_id), ended_at FROM tg_download WHERE event_id > ? ORDER BY event_id"
+      " LIMIT ?");
   for (const auto& expansion : tables.expansions) {
     sql.expansions.push_back(
         prepare(rows_by_list(tables, expansion.column, expansion.key_type,
                              expansion.known_only ? " AND c.link_id IS NOT NULL" : "")));
   }
   return std::move(prepare.missing);
+}
+
+void MariaSession::prepare_prune() {
+  sql.prune = std::make_unique<maria::Statement>(
+      db, "DELETE FROM tg_download WHERE event_id > ? AND event_id <= ? AND ended_at < ?");
 }
 
 std::string MariaSession::read_time_zone() {

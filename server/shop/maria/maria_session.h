@@ -39,6 +39,8 @@ struct MariaStatements {
   PreparedStatement load;                     // JSON [id], edge_id, epoch
   PreparedStatement scan;                     // edge_id, epoch, after, rows
   PreparedStatement scan_lost;                // edge_id, after, links; a link once per epoch
+  PreparedStatement history_page;             // after, rows; columns: event_id in hex, ended_at
+  PreparedStatement prune;                    // after, last, ended before; see prepare_prune()
   std::vector<PreparedStatement> expansions;  // JSON [key], edge_id, epoch; last column: the key
 };
 
@@ -51,6 +53,9 @@ class MariaSession {
   // Prepares all statements. Returns what the server refuses for want of a right or an object, as
   // it says so itself.
   [[nodiscard]] std::vector<std::string> prepare(maria::Tables of);
+
+  // Prepares `prune`, which needs a right that prepare() does not ask for.
+  void prepare_prune();
 
   // Reads where the shop's clock hangs, if its tables have local times. Empty, or what is wrong.
   [[nodiscard]] std::string read_time_zone();

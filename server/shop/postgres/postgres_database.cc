@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "server/shop/history_reader.h"
 #include "server/shop/postgres/postgres_schema.h"
 #include "server/shop/postgres/postgres_statements.h"
 #include "server/shop/row_values.h"
@@ -59,6 +60,10 @@ Array maybe_column(const Items& items, Member member) {
     text.empty() ? array.add_null() : array.add(text);
   }
   return array;
+}
+
+std::string bytes_text(const EventId& id) {
+  return fmt::format("\\x{:02x}", fmt::join(id, ""));
 }
 
 struct CountColumns {
@@ -145,8 +150,8 @@ std::string PostgresDatabase::schema_sql() const {
   return std::string(postgres_schema());
 }
 
-std::string PostgresDatabase::grants_sql(std::string_view user) const {
-  return postgres_grants(user);
+std::string PostgresDatabase::grants_sql(std::string_view user, bool prunes) const {
+  return postgres_grants(user, prunes);
 }
 
 Answer<std::uint64_t> PostgresDatabase::register_edge(const Edge& edge) {
@@ -377,6 +382,21 @@ Answer<bool> PostgresDatabase::edit(std::string_view link_id, const Edit& edit) 
         values);
     transaction.commit();
     return updated.affected() > 0;
+  });
+}
+
+Answer<HistoryPage> PostgresDatabase::prune_history(const EventId& after, std::int64_t ended_before,
+                                                    std::size_t rows_max) {
+  return guarded<HistoryPage>([&](postgres::Connection& db) -> Answer<HistoryPage> {
+    HistoryReader page(ended_before);
+    const auto found = db.run("history_page", bytes_text(after), rows_max);
+    for (int i = 0; i < found.rows(); ++i) page.add(found.text(i, 0), found.integer(i, 1));
+    if (page.old_rows() > 0) {
+      const auto pruned =
+          db.run("prune", bytes_text(after), bytes_text(page.result().last), ended_before);
+      page.deleted(pruned.affected());
+    }
+    return page.result();
   });
 }
 

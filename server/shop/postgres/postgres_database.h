@@ -25,7 +25,7 @@ class PostgresDatabase final : public Database {
   void close() noexcept override;
   [[nodiscard]] Answer<void> create_schema() override;
   [[nodiscard]] std::string schema_sql() const override;
-  [[nodiscard]] std::string grants_sql(std::string_view user) const override;
+  [[nodiscard]] std::string grants_sql(std::string_view user, bool prunes) const override;
   [[nodiscard]] Answer<std::uint64_t> register_edge(const Edge& edge) override;
   [[nodiscard]] Answer<std::uint64_t> last_seq() override;
   [[nodiscard]] Answer<PushReport> push(const Batch& batch) override;
@@ -40,6 +40,8 @@ class PostgresDatabase final : public Database {
                                               std::size_t rows_max) override;
   [[nodiscard]] Answer<LostLinks> scan_lost(std::string_view after, std::size_t links_max) override;
   [[nodiscard]] Answer<bool> edit(std::string_view link_id, const Edit& edit) override;
+  [[nodiscard]] Answer<HistoryPage> prune_history(const EventId& after, std::int64_t ended_before,
+                                                  std::size_t rows_max) override;
   [[nodiscard]] Answer<std::vector<EdgeSeen>> edges() override;
 
  private:

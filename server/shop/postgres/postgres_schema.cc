@@ -262,12 +262,13 @@ std::string_view postgres_schema() noexcept {
   return kSchema;
 }
 
-std::string postgres_grants(std::string_view user) {
+std::string postgres_grants(std::string_view user, bool prunes) {
   std::string sql =
       "-- What tallygate itself needs. The role's password: \\password, or CREATE ROLE … LOGIN.\n";
   for (const auto& table : tables()) {
     sql += fmt::format("GRANT {} ON {} TO {};\n", table.rights, table.name, quoted(user));
   }
+  if (prunes) sql += fmt::format("GRANT DELETE ON tg_download TO {};\n", quoted(user));
   return sql;
 }
 

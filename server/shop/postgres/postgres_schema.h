@@ -13,7 +13,7 @@ namespace tallygate::shop {
 [[nodiscard]] std::string_view postgres_schema() noexcept;
 
 // What the edge's own role needs, and no more. `user`: a role's name, quoted here.
-[[nodiscard]] std::string postgres_grants(std::string_view user);
+[[nodiscard]] std::string postgres_grants(std::string_view user, bool prunes);
 
 // What tallygate needs and the database lacks, in words: "table tg_link", "column tg_link.blocked",
 // "right UPDATE on tg_link". Throws postgres::Error.

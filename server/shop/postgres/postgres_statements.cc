@@ -79,6 +79,12 @@ const std::vector<PostgresStatement>& postgres_statements() {
        "SELECT DISTINCT c.link_id, k.link_id IS NULL FROM tg_edge_count c"
        " LEFT JOIN tg_link k ON k.link_id = c.link_id"
        " WHERE c.edge_id = $1 AND c.link_id > $2 ORDER BY c.link_id LIMIT $3"},
+      {"history_page",
+       "SELECT encode(event_id, 'hex'), ended_at FROM tg_download WHERE event_id > $1::bytea"
+       " ORDER BY event_id LIMIT $2"},
+      {"prune",
+       "DELETE FROM tg_download"
+       " WHERE event_id > $1::bytea AND event_id <= $2::bytea AND ended_at < $3"},
   };
   return kStatements;
 }

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "server/shop/history_reader.h"
 #include "server/shop/sqlite/sqlite_schema.h"
 #include "server/shop/sqlite/sqlite_session.h"
 
@@ -154,7 +155,7 @@ std::string SqliteDatabase::schema_sql() const {
   return std::string(sqlite_schema());
 }
 
-std::string SqliteDatabase::grants_sql(std::string_view) const {
+std::string SqliteDatabase::grants_sql(std::string_view, bool) const {
   return {};  // who may write the file may do everything
 }
 
@@ -306,6 +307,21 @@ Answer<bool> SqliteDatabase::edit(std::string_view link_id, const Edit& edit) {
     const bool found = session.db.changes() > 0;
     transaction.commit();
     return found;
+  });
+}
+
+Answer<HistoryPage> SqliteDatabase::prune_history(const EventId& after, std::int64_t ended_before,
+                                                  std::size_t rows_max) {
+  return guarded<HistoryPage>([&](SqliteSession& session) -> Answer<HistoryPage> {
+    HistoryReader page(ended_before);
+    auto& query = session.sql->history_page.bind(after, rows_max);
+    while (query.step()) page.add(query.text(0), query.integer(1));
+    // The write lock is taken only for something to delete.
+    if (page.old_rows() > 0) {
+      session.sql->prune.run(after, page.result().last, ended_before);
+      page.deleted(static_cast<std::size_t>(session.db.changes()));
+    }
+    return page.result();
   });
 }
 

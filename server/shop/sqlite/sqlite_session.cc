@@ -69,7 +69,12 @@ SqliteStatements::SqliteStatements(sqlite::Connection& db)
       scan_lost(db,
                 "SELECT DISTINCT c.link_id, k.link_id FROM tg_edge_count c"
                 " LEFT JOIN tg_link k ON k.link_id = c.link_id"
-                " WHERE c.edge_id = ?1 AND c.link_id > ?2 ORDER BY c.link_id LIMIT ?3") {}
+                " WHERE c.edge_id = ?1 AND c.link_id > ?2 ORDER BY c.link_id LIMIT ?3"),
+      history_page(db,
+                   "SELECT hex(event_id), ended_at FROM tg_download WHERE event_id > ?1"
+                   " ORDER BY event_id LIMIT ?2"),
+      prune(db,
+            "DELETE FROM tg_download WHERE event_id > ?1 AND event_id <= ?2 AND ended_at < ?3") {}
 
 Row read_row(const sqlite::Statement& from, int first) {
   return to_row({.link_id = from.text(first),

@@ -45,6 +45,10 @@ struct SqliteStatements {
   sqlite::Statement scan;
   // ?1 edge_id, ?2 after, ?3 links; columns: link_id of the edge's, link_id of the row
   sqlite::Statement scan_lost;
+  // ?1 after, ?2 rows; columns: event_id in hex, ended_at
+  sqlite::Statement history_page;
+  // ?1 after, ?2 last, ?3 ended before
+  sqlite::Statement prune;
 };
 
 // The row whose link_id is column `first`.

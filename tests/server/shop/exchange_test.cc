@@ -1,5 +1,6 @@
 #include "server/shop/exchange.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <numeric>
@@ -14,11 +15,13 @@ namespace {
 // One edge: its directory outlives its process.
 struct EdgeProcess {
   EdgeProcess(const std::filesystem::path& outbox_file, const std::filesystem::path& shop_file,
-              const Clock& clock, FakeLedger& ledger, std::string edge_id, bool makes_rows = true)
+              const Clock& clock, FakeLedger& ledger, std::string edge_id, bool makes_rows = true,
+              std::chrono::seconds keep_history = 0s)
       : outbox(Outbox::open(outbox_file, clock, {}).value()),
         real(shop_file, makes_rows),
         database(real),
-        exchange(*outbox, database, ledger, clock, {.edge_id = std::move(edge_id)}) {}
+        exchange(*outbox, database, ledger, clock,
+                 {.edge_id = std::move(edge_id), .keep_history = keep_history}) {}
 
   std::unique_ptr<Outbox> outbox;
   SqliteDatabase real;
@@ -30,7 +33,8 @@ class ExchangeTest : public testing::Test {
  protected:
   void start(const std::string& edge_id = "edge-1") {
     edge.reset();
-    edge = std::make_unique<EdgeProcess>(dir / "outbox.db", file, clock, ledger, edge_id);
+    edge = std::make_unique<EdgeProcess>(dir / "outbox.db", file, clock, ledger, edge_id, true,
+                                         keep_history);
   }
   void crash() { start(); }
   void consume(std::vector<ledger::Event> events) { ASSERT_TRUE(edge->outbox->consume(events)); }
@@ -52,6 +56,7 @@ class ExchangeTest : public testing::Test {
 
   TempDir dir;
   std::filesystem::path file = dir / "shop.db";
+  std::chrono::seconds keep_history{0};
   ManualClock clock;
   FakeLedger ledger;
   std::unique_ptr<EdgeProcess> edge;
@@ -524,6 +529,123 @@ TEST_F(ExchangeTest, RefusedItemIsReportedAndTheRestIsPushed) {
 
 // A whole life of an edge and a shop by chance: downloads, resets, lost answers, crashes, outages
 // and restored backups. In the end the shop's sums are those of the events.
+// -- the history's age
+
+class ExchangePrunes : public ExchangeTest {
+ protected:
+  // Whole downloads that ended so long ago, a row each.
+  void download(unsigned count, std::chrono::seconds ago) {
+    for (unsigned i = 0; i < count; ++i) {
+      ledger::Event event = ended(++seq, "a", 0, 1'000'000, 1);
+      auto& what = std::get<ledger::TransferEnded>(event.what);
+      what.started_at = what.ended_at = clock.unix_now() - ago.count();
+      consume({use(seq, "a"), counted(seq, "a", 1), event});
+    }
+  }
+  std::string rows() { return merchant().one("SELECT count(*) FROM tg_download"); }
+
+  std::uint64_t seq = 0;
+};
+
+TEST_F(ExchangePrunes, NothingUnlessItIsTold) {
+  start();
+  download(3, 24h * 4000);
+  for (int i = 0; i < 5; ++i) turn();
+  EXPECT_EQ(rows(), "3");
+  EXPECT_EQ(edge->database.prune_calls, 0);
+}
+
+TEST_F(ExchangePrunes, WhatIsTooOldInSmallPiecesAndNoCount) {
+  start();
+  download(1200, 48h);
+  download(300, 1h);
+  for (int i = 0; i < 5; ++i) turn();
+  ASSERT_EQ(rows(), "1500");
+  keep_history = 24h;
+  start();
+  for (const char* left : {"1000", "500", "300", "300"}) {
+    turn();
+    EXPECT_EQ(rows(), left);
+  }
+  EXPECT_EQ(used(), "1500");
+  EXPECT_EQ(merchant().one("SELECT sum(total) FROM tg_edge_count"), "1500");
+  clock.advance(24h);
+  turn();
+  EXPECT_EQ(rows(), "0");
+  EXPECT_EQ(used(), "1500");
+}
+
+TEST_F(ExchangePrunes, ReadsLittleOfWhatItKeeps) {
+  keep_history = 24h;
+  start();
+  turn();
+  const auto insert = [&](char stream, int first, int rows, std::chrono::seconds ago) {
+    merchant().execute(fmt::format(
+        "WITH RECURSIVE n(i) AS (VALUES({}) UNION ALL SELECT i + 1 FROM n WHERE i < {})"
+        " INSERT INTO tg_download SELECT CAST(printf('{}%015d', i) AS BLOB), 'a', 'e', 0, {}, NULL,"
+        " NULL, 0, 0, 0, 0 FROM n",
+        first, first + rows - 1, stream, clock.unix_now() - ago.count()));
+  };
+  insert('A', 1, 20, 48h);
+  insert('A', 21, 9000, 1h);
+  insert('B', 1, 9000, 1h);
+  insert('C', 1, 5, 48h);
+  clock.advance(10min);
+  edge->database.prune_calls = 0;
+  for (int i = 0; i < 10; ++i) turn();
+  EXPECT_EQ(rows(), "18000");
+  EXPECT_LE(edge->database.prune_calls, 5);
+}
+
+TEST_F(ExchangePrunes, NothingWhileThereIsSomethingToPush) {
+  start();
+  download(10, 48h);
+  turn();
+  keep_history = 24h;
+  start();
+  edge->database.refuse_pushes = 3;
+  download(1, 48h);
+  turn();
+  EXPECT_EQ(edge->database.prune_calls, 0);
+  EXPECT_EQ(rows(), "10");
+  for (int i = 0; i < 10; ++i) turn();
+  EXPECT_EQ(rows(), "0");
+  EXPECT_EQ(used(), "11");
+}
+
+TEST_F(ExchangePrunes, SaysWhyItCannotAndPushesOn) {
+  keep_history = 24h;
+  start();
+  turn();
+  edge->database.refuses_prunes = true;
+  download(1, 48h);
+  clock.advance(10min);
+  turn();
+  EXPECT_EQ(status().warning,
+            "the history is not pruned (shop.keep_history): DELETE command denied");
+  EXPECT_TRUE(status().reachable);
+  const auto asked = edge->database.prune_calls;
+  download(1, 48h);
+  turn();
+  EXPECT_EQ(used(), "2");
+  EXPECT_EQ(edge->database.prune_calls, asked) << "not at every turn";
+  edge->database.refuses_prunes = false;
+  clock.advance(10min);
+  turn();
+  EXPECT_EQ(status().warning, "");
+  EXPECT_EQ(rows(), "0");
+}
+
+TEST_F(ExchangePrunes, WarnsOfMissingTriggersToo) {
+  keep_history = 24h;
+  start();
+  edge->database.refuses_prunes = true;
+  edge->database.lost_triggers = {"trigger tg_link_updated"};
+  turn();
+  EXPECT_NE(status().warning.find("trigger tg_link_updated"), std::string::npos);
+  EXPECT_NE(status().warning.find("; the history is not pruned"), std::string::npos);
+}
+
 class ExchangeByChance : public ExchangeTest, public testing::WithParamInterface<int> {};
 
 TEST_P(ExchangeByChance, SumsInTheShopAreThoseOfTheEvents) {
@@ -541,6 +663,8 @@ TEST_P(ExchangeByChance, SumsInTheShopAreThoseOfTheEvents) {
   std::set<std::string> seen;
   std::uint64_t seq = 0;
 
+  const bool prunes = chance(30);
+  if (prunes) keep_history = 24h;  // all of it is older
   start();
   turn();
   merchant().backup_to(dir / "backup-0.db");
@@ -607,6 +731,12 @@ TEST_P(ExchangeByChance, SumsInTheShopAreThoseOfTheEvents) {
   }
   EXPECT_EQ(merchant().one("SELECT coalesce(sum(total), 0) FROM tg_edge_count"),
             std::to_string(copies));
+  if (prunes) {
+    clock.advance(10min);
+    turn();
+    EXPECT_EQ(merchant().one("SELECT count(*) FROM tg_download"), "0");
+    bytes = copies = 0;
+  }
   EXPECT_EQ(merchant().one("SELECT coalesce(sum(bytes_sent), 0), coalesce(sum(counted), 0)"
                            " FROM tg_download"),
             std::to_string(bytes) + "|" + std::to_string(copies));

@@ -16,6 +16,8 @@ class FaultyDatabase final : public Database {
   int lose_answers = 0;      // this many pushes are applied, but their answer is lost
   int refuse_pushes = 0;     // this many pushes fail and are not applied
   int duplicate_pushes = 0;  // this many pushes arrive twice
+  bool refuses_prunes = false;
+  int prune_calls = 0;
 
   std::string name() const override { return real_.name(); }
   std::string engine() const override { return real_.engine(); }
@@ -27,7 +29,9 @@ class FaultyDatabase final : public Database {
   void close() noexcept override { real_.close(); }
   Answer<void> create_schema() override { return real_.create_schema(); }
   std::string schema_sql() const override { return real_.schema_sql(); }
-  std::string grants_sql(std::string_view user) const override { return real_.grants_sql(user); }
+  std::string grants_sql(std::string_view user, bool prunes) const override {
+    return real_.grants_sql(user, prunes);
+  }
   Answer<std::uint64_t> register_edge(const Edge& edge) override {
     if (away) return failure();
     return real_.register_edge(edge);
@@ -78,6 +82,13 @@ class FaultyDatabase final : public Database {
   Answer<bool> edit(std::string_view link_id, const Edit& edit) override {
     if (away) return failure();
     return real_.edit(link_id, edit);
+  }
+  Answer<HistoryPage> prune_history(const EventId& after, std::int64_t ended_before,
+                                    std::size_t rows_max) override {
+    ++prune_calls;
+    if (away) return failure();
+    if (refuses_prunes) return Failure{false, "DELETE command denied"};
+    return real_.prune_history(after, ended_before, rows_max);
   }
   Answer<std::vector<EdgeSeen>> edges() override { return real_.edges(); }
 

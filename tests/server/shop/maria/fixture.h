@@ -98,7 +98,7 @@ inline void drop_everything(Merchant& merchant) {
 
 // Rights on what was dropped stay, and a right on anything is needed to connect at all.
 inline void grant(Merchant& merchant, const Database& database) {
-  const auto sql = database.grants_sql("edge");
+  const auto sql = database.grants_sql("edge", true);
   for (std::size_t start = 0; start < sql.size();) {
     const auto end = sql.find(";\n", start);
     merchant.execute(sql.substr(start, end - start));

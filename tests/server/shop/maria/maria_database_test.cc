@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "tests/server/shop/maria/fixture.h"
+#include "tests/server/shop/prune_case.h"
 
 namespace tallygate::shop {
 namespace {
@@ -85,6 +86,20 @@ TEST_F(MariaDatabaseTest, EveryRightThatIsGrantedIsNeededAndNamed) {
   }
 }
 
+TEST_F(MariaDatabaseTest, OldHistoryIsPrunedAndNothingElse) {
+  expect_pruned(*database, merchant);
+}
+
+TEST_F(MariaDatabaseTest, PruningNeedsARightThatNothingElseNeeds) {
+  EXPECT_NE(database->grants_sql("edge", true).find("GRANT DELETE ON `tg_download` TO 'edge'"),
+            std::string::npos);
+  EXPECT_EQ(database->grants_sql("edge", false).find("DELETE ON `tg_download`"), std::string::npos);
+  merchant.execute("REVOKE DELETE ON tg_download FROM edge");
+  ASSERT_TRUE(database->open(false));
+  ASSERT_TRUE(database->register_edge({"edge-1", 7}));
+  expect_pruning_refused(*database);
+}
+
 TEST_F(MariaDatabaseTest, MissingTriggersAreNamedAndNoReasonToStop) {
   EXPECT_TRUE(database->missing_triggers().value().empty());
   merchant.execute("DROP TRIGGER tg_link_deleted");
@@ -123,9 +138,9 @@ TEST_F(MariaDatabaseTest, NameAndEngineAreForPeople) {
 }
 
 TEST_F(MariaDatabaseTest, GrantsQuoteTheUser) {
-  EXPECT_NE(database->grants_sql("edge").find("TO 'edge';"), std::string::npos);
-  EXPECT_NE(database->grants_sql("'ed''ge'@'10.%'").find("@'10.%';"), std::string::npos);
-  EXPECT_NE(database->grants_sql("e'; DROP").find("TO 'e''; DROP';"), std::string::npos);
+  EXPECT_NE(database->grants_sql("edge", false).find("TO 'edge';"), std::string::npos);
+  EXPECT_NE(database->grants_sql("'ed''ge'@'10.%'", false).find("@'10.%';"), std::string::npos);
+  EXPECT_NE(database->grants_sql("e'; DROP", false).find("TO 'e''; DROP';"), std::string::npos);
 }
 
 TEST_F(MariaDatabaseTest, PushAppliesEachBatchOnceAndInOrder) {

@@ -158,6 +158,20 @@ TEST_F(WooCommerce, CopiesAreCountedChargedAndLogged) {
   EXPECT_EQ(merchant.one("SELECT count(*) FROM tg_download"), "1");
 }
 
+TEST_F(WooCommerce, PruningLeavesTheShopsOwnLogAlone) {
+  auto batch = batch_of(1, {{"7", 0, 2}});
+  batch.history = {{.event_id = event_id(7, 1, 0),
+                    .link_id = "7",
+                    .ended_at = 1'700'000'000,
+                    .client_ip = "192.0.2.1",
+                    .counted = 2}};
+  ASSERT_EQ(push(*database, batch), Pushed::applied);
+  EXPECT_EQ(database->prune_history({}, 2'000'000'000, 100).value().deleted, 1u);
+  EXPECT_EQ(merchant.one("SELECT count(*) FROM tg_download"), "0");
+  EXPECT_EQ(merchant.one("SELECT count(*) FROM wp_wc_download_log"), "2");
+  EXPECT_EQ(row(), "1|2");
+}
+
 TEST_F(WooCommerce, WhatRemainsNeverFallsBelowNoneAndNeverBecomesNull) {
   EXPECT_EQ(push(*database, batch_of(1, {{"7", 0, 5}})), Pushed::applied);
   EXPECT_EQ(row(), "0|5");

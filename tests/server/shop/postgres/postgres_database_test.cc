@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "server/shop/batch.h"
+#include "tests/server/shop/prune_case.h"
 
 namespace tallygate::shop {
 namespace {
@@ -69,7 +70,7 @@ class PostgresDatabaseTest : public testing::Test {
     PostgresDatabase owner(owner_url(), password());
     const auto made = owner.create_schema();
     EXPECT_TRUE(made) << made.error().text;
-    merchant->execute(owner.grants_sql("edge"));
+    merchant->execute(owner.grants_sql("edge", true));
     database = std::make_unique<PostgresDatabase>(edge_url(), password());
     const auto opened = database->open(false);
     EXPECT_TRUE(opened) << opened.error().text;
@@ -354,6 +355,18 @@ TEST_F(PostgresDatabaseTest, HistoryIsWrittenInAbsoluteValues) {
                            " client_ip, user_agent, bytes_sent, file_size, outcome, counted"
                            " FROM tg_download"),
             std::vector<std::string>{"16|a|edge-1|1|5|NULL|NULL|20|20|0|1"});
+}
+
+TEST_F(PostgresDatabaseTest, OldHistoryIsPrunedAndNothingElse) {
+  expect_pruned(*database, *merchant);
+}
+
+TEST_F(PostgresDatabaseTest, PruningNeedsARightThatNothingElseNeeds) {
+  EXPECT_TRUE(has(database->grants_sql("edge", true), "GRANT DELETE ON tg_download TO \"edge\""));
+  EXPECT_FALSE(has(database->grants_sql("edge", false), "DELETE ON tg_download"));
+  merchant->execute("REVOKE DELETE ON tg_download FROM edge");
+  EXPECT_EQ(objection(), "");
+  expect_pruning_refused(*database);
 }
 
 TEST_F(PostgresDatabaseTest, BlockedIsWrittenAndTakenBack) {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "tests/server/shop/fixture.h"
+#include "tests/server/shop/prune_case.h"
 
 namespace tallygate::shop {
 namespace {
@@ -255,6 +256,10 @@ TEST_F(SqliteDatabaseTest, HistoryIsWrittenInAbsoluteValues) {
                            " client_ip, user_agent, bytes_sent, file_size, outcome, counted"
                            " FROM tg_download"),
             std::vector<std::string>{"16|a|edge-1|1|5|NULL|NULL|20|20|0|1"});
+}
+
+TEST_F(SqliteDatabaseTest, OldHistoryIsPrunedAndNothingElse) {
+  expect_pruned(database, *merchant);
 }
 
 TEST_F(SqliteDatabaseTest, BlockedIsWrittenAndTakenBack) {
