@@ -29,9 +29,8 @@ COMBINED = re.compile(r'(?P<client>\S+) - - \[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}(
 
 
 def combined_lines(file):
-    """Each line taken apart; every one must be whole."""
-    lines = file.read_text(encoding="ascii").split("\n") if file.exists() else [""]
-    assert lines.pop() == "", "the last line has no end"
+    """Each line taken apart; one that is being written is left for later."""
+    lines = file.read_text(encoding="ascii").split("\n")[:-1] if file.exists() else []
     matches = [COMBINED.fullmatch(line) for line in lines]
     assert all(matches), lines
     return [match.groupdict() for match in matches]
