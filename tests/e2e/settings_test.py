@@ -51,6 +51,7 @@ OUT_OF_BOUNDS = {
     "shop.edge_id": "edge 1",
     "shop.poll": "99ms",
     "shop.on_revoke": "ignore",
+    "shop.keep_history": "23h",
     "log.access": "relative.log",
     "log.format": "xml",
     "log.client_ip": "half",
