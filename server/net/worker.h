@@ -25,6 +25,7 @@
 #include "server/disk/cold_reader.h"
 #include "server/disk/off_loop.h"
 #include "server/disk/stall_histogram.h"
+#include "server/metrics/worker_counters.h"
 #include "server/net/deadlines.h"
 #include "server/net/executor.h"
 #include "server/net/listeners.h"
@@ -100,6 +101,15 @@ class Worker {
   // Calls that might block are timed with it; any thread may read it.
   [[nodiscard]] disk::StallHistogram& stalls() { return stalls_; }
   [[nodiscard]] const disk::StallHistogram& stalls() const { return stalls_; }
+  // What is counted here; any thread may read it.
+  [[nodiscard]] metrics::WorkerCounters& counters() { return counters_; }
+  [[nodiscard]] const metrics::WorkerCounters& counters() const { return counters_; }
+  [[nodiscard]] const content::OpenFiles::Counters& file_counters() const {
+    return files_.counters();
+  }
+  [[nodiscard]] const disk::ColdReader::Counters& cold_counters() const {
+    return cold_reader_->counters();
+  }
   // What is in force. A request that waits for something keeps its own: Connection::policy.
   [[nodiscard]] const SharedPolicy& policy() const { return policy_; }
   // From now on; transfers that are running keep what they began with. Connections that come in on
@@ -156,6 +166,7 @@ class Worker {
   std::unique_ptr<disk::OffLoop> off_loop_;
   std::unique_ptr<disk::ColdReader> cold_reader_;
   disk::StallHistogram stalls_;
+  metrics::WorkerCounters counters_;
   content::OpenFiles files_;
   TlsBuffers tls_buffers_;
   SslContext tls_;  // null: no TLS
@@ -206,10 +217,13 @@ class Workers {
   void connection_opened() { ++connections_; }
   void connection_closed() { --connections_; }
   [[nodiscard]] std::uint32_t connections() const { return connections_; }
+  // The end has begun: no new connections. Any thread.
+  [[nodiscard]] bool is_draining() const { return draining_; }
 
  private:
   std::atomic<std::uint32_t> connections_max_;
   std::atomic<std::uint32_t> connections_{0};
+  std::atomic<bool> draining_{false};
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
