@@ -116,17 +116,6 @@ ShopFigures figures_of(const shop::Status& status, std::int64_t now) {
   return figures;
 }
 
-// As /healthz says it.
-State state_of(const Snapshot& snapshot, bool draining) {
-  if (draining) return State::draining;
-  if (snapshot.ledger_failed) return State::failed;
-  bool degraded = snapshot.ledger_warning;
-  if (const auto& shop = snapshot.shop) {
-    degraded |= !shop->reachable || shop->alarm || shop->warning || shop->history_dropped != 0;
-  }
-  return degraded ? State::degraded : State::ok;
-}
-
 }  // namespace
 
 Sources sources_of(const net::Services& services, const net::Workers& workers) {
@@ -148,6 +137,16 @@ std::string_view to_string(State state) noexcept {
 std::uint64_t Snapshot::transfers_in_flight() const {
   const std::uint64_t ended = transfers_complete + transfers_partial;
   return transfers_begun - std::min(ended, transfers_begun);
+}
+
+State state_of(const Snapshot& snapshot, bool draining) {
+  if (draining) return State::draining;
+  if (snapshot.ledger_failed) return State::failed;
+  bool degraded = snapshot.ledger_warning;
+  if (const auto& shop = snapshot.shop) {
+    degraded |= !shop->reachable || shop->alarm || shop->warning || shop->history_dropped != 0;
+  }
+  return degraded ? State::degraded : State::ok;
 }
 
 Snapshot take_snapshot(const Sources& sources) {

@@ -125,6 +125,9 @@ struct Snapshot {
   [[nodiscard]] std::uint64_t transfers_in_flight() const;
 };
 
+// What /healthz calls the server's status: of the ledger and the shop in the snapshot.
+[[nodiscard]] State state_of(const Snapshot& snapshot, bool draining);
+
 [[nodiscard]] Snapshot take_snapshot(const Sources& sources);
 
 }  // namespace tallygate::metrics

@@ -163,6 +163,25 @@ TEST(Snapshot, HasNoFewerThanNoTransfersInFlight) {
   EXPECT_EQ(snapshot.transfers_in_flight(), 0u);
 }
 
+TEST(Snapshot, IsFailedBeforeItIsDegraded) {
+  Snapshot snapshot;
+  EXPECT_EQ(state_of(snapshot, false), State::ok);
+  snapshot.shop.emplace();
+  EXPECT_EQ(state_of(snapshot, false), State::degraded) << "the shop is away";
+  snapshot.shop->reachable = true;
+  EXPECT_EQ(state_of(snapshot, false), State::ok);
+  for (bool* trouble : {&snapshot.shop->alarm, &snapshot.shop->warning, &snapshot.ledger_warning}) {
+    *trouble = true;
+    EXPECT_EQ(state_of(snapshot, false), State::degraded);
+    *trouble = false;
+  }
+  snapshot.shop->history_dropped = 1;
+  EXPECT_EQ(state_of(snapshot, false), State::degraded);
+  snapshot.ledger_failed = true;
+  EXPECT_EQ(state_of(snapshot, false), State::failed);
+  EXPECT_EQ(state_of(snapshot, true), State::draining);
+}
+
 TEST(Statuses, AreTheOnesThatThereAre) {
   for (std::size_t i = 0; i < kStatuses.size(); ++i) {
     EXPECT_EQ(index_of_status(kStatuses[i]), i);
