@@ -118,12 +118,6 @@ ShopFigures figures_of(const shop::Status& status, std::int64_t now) {
 
 }  // namespace
 
-Sources sources_of(const net::Services& services, const net::Workers& workers) {
-  Sources sources{services, workers, services.clock.unix_now(), {}};
-  sources.configuration.taken_on_at = sources.started_at;
-  return sources;
-}
-
 std::uint64_t HistogramFigures::count() const {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
 }
@@ -149,15 +143,13 @@ State state_of(const Snapshot& snapshot, bool draining) {
   return degraded ? State::degraded : State::ok;
 }
 
-Snapshot take_snapshot(const Sources& sources) {
-  const net::Services& services = sources.services;
-  const net::Workers& workers = sources.workers;
+Snapshot take_snapshot(const net::Services& services, const net::Workers& workers) {
   Snapshot out;
   out.now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                    std::chrono::system_clock::now().time_since_epoch())
                    .count();
-  out.started_at = sources.started_at;
-  out.configuration = sources.configuration;
+  out.started_at = workers.started_at();
+  out.configuration.taken_on_at = out.started_at;
   for (std::size_t i = 0; i < workers.size(); ++i) add_worker(out, workers.at(i));
   out.connections = workers.connections();
   out.connections_max = services.settings.server.max_connections;

@@ -28,16 +28,6 @@ struct ConfigurationFigures {
   std::int64_t taken_on_at = 0;  // unix seconds
 };
 
-// What is looked at. Borrowed.
-struct Sources {
-  const net::Services& services;
-  const net::Workers& workers;
-  std::int64_t started_at = 0;  // unix seconds
-  ConfigurationFigures configuration;
-};
-// For a server that starts now.
-[[nodiscard]] Sources sources_of(const net::Services& services, const net::Workers& workers);
-
 // Values and their sum in the metric's unit. One count more than bounds: what is beyond the last.
 struct HistogramFigures {
   std::vector<double> bounds;
@@ -128,6 +118,6 @@ struct Snapshot {
 // What /healthz calls the server's status: of the ledger and the shop in the snapshot.
 [[nodiscard]] State state_of(const Snapshot& snapshot, bool draining);
 
-[[nodiscard]] Snapshot take_snapshot(const Sources& sources);
+[[nodiscard]] Snapshot take_snapshot(const net::Services& services, const net::Workers& workers);
 
 }  // namespace tallygate::metrics

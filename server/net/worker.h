@@ -217,12 +217,15 @@ class Workers {
   void connection_opened() { ++connections_; }
   void connection_closed() { --connections_; }
   [[nodiscard]] std::uint32_t connections() const { return connections_; }
+  // Unix seconds.
+  [[nodiscard]] std::int64_t started_at() const { return started_at_; }
   // The end has begun: no new connections. Any thread.
   [[nodiscard]] bool is_draining() const { return draining_; }
 
  private:
   std::atomic<std::uint32_t> connections_max_;
   std::atomic<std::uint32_t> connections_{0};
+  const std::int64_t started_at_;
   std::atomic<bool> draining_{false};
   std::vector<std::unique_ptr<Worker>> workers_;
 };
