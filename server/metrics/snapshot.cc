@@ -81,6 +81,11 @@ void add_worker(Snapshot& out, const net::Worker& worker) {
   add_stalls(out, worker.stalls());
 }
 
+// Nothing but certificates can be reloaded yet.
+ConfigurationFigures configuration_of(const net::Workers& workers) {
+  return {.generation = 1, .last_reload_successful = true, .taken_on_at = workers.started_at()};
+}
+
 void look_at_ledger(Snapshot& out, const ledger::Ledger& ledger) {
   out.links = ledger.links();
   out.links_memory_bytes = ledger.memory_bytes();
@@ -136,7 +141,7 @@ std::uint64_t Snapshot::transfers_in_flight() const {
 State state_of(const Snapshot& snapshot, bool draining) {
   if (draining) return State::draining;
   if (snapshot.ledger_failed) return State::failed;
-  bool degraded = snapshot.ledger_warning;
+  bool degraded = snapshot.ledger_warning || !snapshot.configuration.last_reload_successful;
   if (const auto& shop = snapshot.shop) {
     degraded |= !shop->reachable || shop->alarm || shop->warning || shop->history_dropped != 0;
   }
@@ -149,10 +154,10 @@ Snapshot take_snapshot(const net::Services& services, const net::Workers& worker
                    std::chrono::system_clock::now().time_since_epoch())
                    .count();
   out.started_at = workers.started_at();
-  out.configuration.taken_on_at = out.started_at;
+  out.configuration = configuration_of(workers);
   for (std::size_t i = 0; i < workers.size(); ++i) add_worker(out, workers.at(i));
   out.connections = workers.connections();
-  out.connections_max = services.settings.server.max_connections;
+  out.connections_max = workers.connections_max();
   look_at_ledger(out, services.ledger);
   if (services.shop != nullptr) {
     out.shop = figures_of(services.shop->status(), services.clock.unix_now());

@@ -90,6 +90,15 @@ class Worker {
   void post(std::function<void()> work);
   [[nodiscard]] const Services& services() const { return services_; }
   [[nodiscard]] Workers& workers() const { return workers_; }
+  // What is counted here; written by its own thread.
+  [[nodiscard]] metrics::WorkerCounters& counters() { return counters_; }
+  [[nodiscard]] const metrics::WorkerCounters& counters() const { return counters_; }
+  [[nodiscard]] const content::OpenFiles::Counters& file_counters() const {
+    return files_.counters();
+  }
+  [[nodiscard]] const disk::ColdReader::Counters& cold_counters() const {
+    return cold_reader_->counters();
+  }
   void stop();  // and waits for the thread
   [[nodiscard]] bool is_stopped() const { return context_->stopped(); }
 
@@ -101,15 +110,6 @@ class Worker {
   // Calls that might block are timed with it; any thread may read it.
   [[nodiscard]] disk::StallHistogram& stalls() { return stalls_; }
   [[nodiscard]] const disk::StallHistogram& stalls() const { return stalls_; }
-  // What is counted here; any thread may read it.
-  [[nodiscard]] metrics::WorkerCounters& counters() { return counters_; }
-  [[nodiscard]] const metrics::WorkerCounters& counters() const { return counters_; }
-  [[nodiscard]] const content::OpenFiles::Counters& file_counters() const {
-    return files_.counters();
-  }
-  [[nodiscard]] const disk::ColdReader::Counters& cold_counters() const {
-    return cold_reader_->counters();
-  }
   // What is in force. A request that waits for something keeps its own: Connection::policy.
   [[nodiscard]] const SharedPolicy& policy() const { return policy_; }
   // From now on; transfers that are running keep what they began with. Connections that come in on
@@ -217,6 +217,7 @@ class Workers {
   void connection_opened() { ++connections_; }
   void connection_closed() { --connections_; }
   [[nodiscard]] std::uint32_t connections() const { return connections_; }
+  [[nodiscard]] std::uint32_t connections_max() const { return connections_max_; }
   // Unix seconds.
   [[nodiscard]] std::int64_t started_at() const { return started_at_; }
   // The end has begun: no new connections. Any thread.
@@ -225,9 +226,9 @@ class Workers {
  private:
   std::atomic<std::uint32_t> connections_max_;
   std::atomic<std::uint32_t> connections_{0};
-  const std::int64_t started_at_;
-  std::atomic<bool> draining_{false};
   std::vector<std::unique_ptr<Worker>> workers_;
+  const std::int64_t started_at_ = system_clock().unix_now();
+  std::atomic<bool> draining_{false};
 };
 
 }  // namespace net

@@ -11,7 +11,7 @@ import time
 import unittest
 
 from command_case import AdminConnection, ask_admin
-from path_case import WayTestCase, make_cold
+from path_case import PoolServer, WayTestCase, make_cold, require_seccomp
 from prometheus_text import Malformed, Metrics
 from shop_case import ShopTest
 from support import (KIB, MIB, PATIENCE, PROJECT, Key, TestCase, eventually, new_link_id, some_bytes)
@@ -459,6 +459,8 @@ class TlsMetricsTest(TestCase):
 
 
 class ColdMetricsTest(WayTestCase):
+    way, other_way = "io_uring", "thread"
+
     def test_cold_reads(self):
         content, file = self.put("/cold", 3 * MIB)
         make_cold(file)
@@ -467,11 +469,22 @@ class ColdMetricsTest(WayTestCase):
                              key("tallygate_connections"): 0})
         metrics = scrape(self.server)
         # What is read ahead may be hot when its turn comes.
-        self.assertGreater(metrics.total("tallygate_cold_reads_total"), 0)
-        self.assertGreater(metrics.total("tallygate_cold_read_bytes_total"), 0)
+        self.assertGreater(metrics.get("tallygate_cold_reads_total", way=self.way), 0)
+        self.assertGreater(metrics.get("tallygate_cold_read_bytes_total", way=self.way), 0)
+        self.assertEqual(metrics.get("tallygate_cold_reads_total", way=self.other_way), 0)
         self.assertEqual(metrics.total("tallygate_cold_read_failures_total"), 0)
         self.assertEqual(live(self.server)["cold_reads_total"],
                          metrics.total("tallygate_cold_reads_total"))
+
+
+class ColdPoolMetricsTest(ColdMetricsTest):
+    way, other_way = "thread", "io_uring"
+    server_class = PoolServer
+
+    @classmethod
+    def setUpClass(cls):
+        require_seccomp()
+        super().setUpClass()
 
 
 class ShopMetricsTest(ShopTest):
