@@ -91,12 +91,6 @@ TEST(Exposition, AddsUpTheBucketsOfAHistogram) {
             "tallygate_journal_fsync_seconds_count 7\n");
 }
 
-TEST(Exposition, TakesMetricsInTheOrderOfTheListOnly) {
-  Exposition out;
-  out.add(Id::ledger_links, {}, std::uint64_t{1});
-  EXPECT_DEATH(out.add(Id::connections, {}, std::uint64_t{1}), "");
-}
-
 // -- the figures --------------------------------------------------------------------------------
 
 Snapshot with_shop() {
