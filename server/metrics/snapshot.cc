@@ -81,9 +81,11 @@ void add_worker(Snapshot& out, const net::Worker& worker) {
   add_stalls(out, worker.stalls());
 }
 
-// Nothing but certificates can be reloaded yet.
-ConfigurationFigures configuration_of(const net::Workers& workers) {
-  return {.generation = 1, .last_reload_successful = true, .taken_on_at = workers.started_at()};
+ConfigurationFigures configuration_of(const net::Policies& policies) {
+  const net::SharedPolicy policy = policies.current();
+  return {.generation = policy->generation,
+          .last_reload_successful = !policies.reloads().last_failed(),
+          .taken_on_at = policy->loaded_at};
 }
 
 void look_at_ledger(Snapshot& out, const ledger::Ledger& ledger) {
@@ -154,7 +156,7 @@ Snapshot take_snapshot(const net::Services& services, const net::Workers& worker
                    std::chrono::system_clock::now().time_since_epoch())
                    .count();
   out.started_at = workers.started_at();
-  out.configuration = configuration_of(workers);
+  out.configuration = configuration_of(services.policies);
   for (std::size_t i = 0; i < workers.size(); ++i) add_worker(out, workers.at(i));
   out.connections = workers.connections();
   out.connections_max = workers.connections_max();

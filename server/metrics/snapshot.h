@@ -115,7 +115,7 @@ struct Snapshot {
   [[nodiscard]] std::uint64_t transfers_in_flight() const;
 };
 
-// What /healthz calls the server's status: of the ledger and the shop in the snapshot.
+// What /healthz calls the server's status: of the ledger, the shop and the last reload.
 [[nodiscard]] State state_of(const Snapshot& snapshot, bool draining);
 
 [[nodiscard]] Snapshot take_snapshot(const net::Services& services, const net::Workers& workers);

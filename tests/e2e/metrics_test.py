@@ -420,6 +420,27 @@ class MetricsTest(TestCase):
             self.assertEqual(client.read(head.length), content)
         server.wait()
 
+    def test_a_reload_and_one_that_is_refused(self):
+        server = self.start()
+        expect(server, {key("tallygate_config_generation"): 1,
+                        key("tallygate_config_last_reload_successful"): 1})
+        server.configure({"server": {"max_connections": 77}})
+        server.reload()
+        expect(server, {key("tallygate_config_generation"): 2,
+                        key("tallygate_config_last_reload_successful"): 1,
+                        key("tallygate_connections_max"): 77,
+                        key("tallygate_status", status="ok"): 1})
+        taken_on = scrape(server).get("tallygate_config_last_reload_success_timestamp_seconds")
+        self.assertGreaterEqual(taken_on, scrape(server).get("process_start_time_seconds"))
+        server.config.write_text(server.config.read_text() + "nonsense")
+        server.reload()
+        expect(server, {key("tallygate_config_generation"): 2,
+                        key("tallygate_config_last_reload_successful"): 0,
+                        key("tallygate_config_last_reload_success_timestamp_seconds"): taken_on,
+                        key("tallygate_connections_max"): 77,
+                        key("tallygate_status", status="degraded"): 1})
+        self.assertEqual((live(server)["generation"], live(server)["status"]), (2, "degraded"))
+
     def test_only_get(self):
         server = self.start()
         for target in ("/metrics", "/v1/live"):

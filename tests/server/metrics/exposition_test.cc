@@ -169,6 +169,9 @@ TEST(Snapshot, IsFailedBeforeItIsDegraded) {
     EXPECT_EQ(state_of(snapshot, false), State::degraded);
     *trouble = false;
   }
+  snapshot.configuration.last_reload_successful = false;
+  EXPECT_EQ(state_of(snapshot, false), State::degraded) << "the next start would fail";
+  snapshot.configuration.last_reload_successful = true;
   snapshot.shop->history_dropped = 1;
   EXPECT_EQ(state_of(snapshot, false), State::degraded);
   snapshot.ledger_failed = true;
