@@ -22,6 +22,7 @@ tests=(
   python3       # the end-to-end tests, and these are their clients:
   curl wget aria2 nginx php-cli nodejs testssl.sh
   postgresql mariadb-server     # shops' databases; each test starts one of its own
+  prometheus    # promtool: the rules in conf/alerts.yml
   python3-psycopg2 python3-pymysql
 )
 load=(

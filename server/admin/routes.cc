@@ -3,6 +3,7 @@
 #include <array>
 #include <optional>
 
+#include "server/admin/figures.h"
 #include "server/admin/health.h"
 #include "server/admin/links.h"
 #include "server/admin/reload.h"
@@ -13,6 +14,8 @@ namespace {
 // clang-format off
 constexpr std::array kRoutes{
     Route{Verb::get,  "/healthz",       get_health},
+    Route{Verb::get,  "/metrics",       get_metrics},
+    Route{Verb::get,  "/v1/live",       get_live},
     Route{Verb::get,  "/v1/links/{id}", get_link},
     Route{Verb::post, "/v1/links/{id}", post_link},
     Route{Verb::post, "/v1/reload",     post_reload},

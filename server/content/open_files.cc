@@ -33,15 +33,23 @@ std::optional<OpenFiles::Opened> OpenFiles::try_open(std::string_view path) {
   const auto now = clock_.steady_now();
   Entry* const entry = find(path);
   if (entry != nullptr) {
-    if (now - entry->checked_at < kRevalidate) return entry->file;
-    if (entry->file->file_system.may_hang) return std::nullopt;
+    if (now - entry->checked_at < kRevalidate) {
+      counters_.hits.add();
+      return entry->file;
+    }
+    if (entry->file->file_system.may_hang) {
+      counters_.misses.add();
+      return std::nullopt;
+    }
   }
   const auto seen = root_.look_cached(path);
-  if (!seen) return refuse(path, seen.error());
-  if (entry != nullptr && *seen == entry->file->status) {
+  if (seen && entry != nullptr && *seen == entry->file->status) {
+    counters_.hits.add();
     entry->checked_at = now;
     return entry->file;
   }
+  counters_.misses.add();
+  if (!seen) return refuse(path, seen.error());
   // A network file system would be asked to open it: so which one it is comes first.
   const disk::FileSystem* const on = file_systems_.find(seen->device);
   if (on == nullptr || on->may_hang) return std::nullopt;
@@ -169,6 +177,7 @@ void OpenFiles::remember(std::string_view path, std::shared_ptr<const OpenFile> 
   if (entries_.size() >= files_max_) forget(entries_.back().path);
   entries_.push_front({std::string(path), std::move(file), now});
   by_path_.emplace(entries_.front().path, entries_.begin());
+  counters_.open.set(entries_.size());
 }
 
 void OpenFiles::forget(std::string_view path) {
@@ -176,7 +185,8 @@ void OpenFiles::forget(std::string_view path) {
   if (known == by_path_.end()) return;
   const auto entry = known->second;
   by_path_.erase(known);
-  entries_.erase(entry);  // last: `path` may view its name
+  entries_.erase(entry);  // behind all else: `path` may view its name
+  counters_.open.set(entries_.size());
 }
 
 void OpenFiles::forget(const OpenFile& file) {

@@ -26,6 +26,7 @@
 #include "server/content/root.h"
 #include "server/disk/off_loop.h"
 #include "server/disk/residency.h"
+#include "server/metrics/counter.h"
 #include "server/net/clock.h"
 
 namespace tallygate::content {
@@ -69,6 +70,14 @@ class OpenFiles {
   void forget(std::string_view path);
   void forget(const OpenFile& file);
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
+
+  // Any thread may read them.
+  struct Counters {
+    metrics::Counter hits;    // try_open() answered with a file that was open
+    metrics::Counter misses;  // or did not
+    metrics::Level open;      // size()
+  };
+  [[nodiscard]] const Counters& counters() const { return counters_; }
 
  private:
   struct Entry {
@@ -114,6 +123,7 @@ class OpenFiles {
   Entries entries_;
   std::unordered_map<std::string_view, Entries::iterator> by_path_;  // keys view Entry::path
   std::unordered_map<std::string, Opening> openings_;
+  Counters counters_;
 };
 
 }  // namespace tallygate::content

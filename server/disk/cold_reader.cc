@@ -30,6 +30,7 @@ struct ColdReader::Fill {
   int into = -1;
 
   Pipe pipe;
+  bool by_ring = false;
   Fills::iterator place;
   Awaited<int> result;
 
@@ -88,6 +89,7 @@ bool ColdReader::start(const std::shared_ptr<Fill>& fill, const FileSystem& on) 
   auto done = [this, mine = fill](int result) { ended(mine, result); };
   if (ring_ && !on.may_hang &&
       ring_->splice(fill->file, fill->offset, fill->into, fill->bytes, done)) {
+    fill->by_ring = true;
     return true;
   }
   auto read = [mine = fill] {
@@ -100,6 +102,13 @@ bool ColdReader::start(const std::shared_ptr<Fill>& fill, const FileSystem& on) 
 
 void ColdReader::ended(const std::shared_ptr<Fill>& fill, int result) {
   in_flight_.erase(fill->place);
+  Counters::Way& way = fill->by_ring ? counters_.ring : counters_.threads;
+  way.reads.add();
+  if (result >= 0) {
+    way.bytes.add(static_cast<std::uint64_t>(result));
+  } else if (result != -ECANCELED) {
+    way.failures.add();
+  }
   fill->result.give(result);
 }
 

@@ -23,6 +23,7 @@
 #include "server/disk/pipes.h"
 #include "server/disk/residency.h"
 #include "server/disk/ring.h"
+#include "server/metrics/counter.h"
 #include "server/net/executor.h"
 
 namespace tallygate::disk {
@@ -63,6 +64,18 @@ class ColdReader {
   // Fills whose operation has not ended, those that nobody waits for among them.
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
 
+  // Any thread may read them.
+  struct Counters {
+    struct Way {
+      metrics::Counter reads;  // that ended, well or not
+      metrics::Counter bytes;
+      metrics::Counter failures;
+    };
+    Way ring;
+    Way threads;
+  };
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
  private:
   struct Fill;
   using Fills = std::list<std::shared_ptr<Fill>>;
@@ -73,6 +86,7 @@ class ColdReader {
   const std::shared_ptr<PipePool> pipes_;
   Fills in_flight_;
   std::unique_ptr<Ring> ring_;
+  Counters counters_;
 };
 
 }  // namespace tallygate::disk

@@ -49,7 +49,10 @@ Connection::~Connection() {
 
 Task<> Connection::run(std::unique_ptr<Connection> connection) {
   bool goes_on = true;
-  if (connection->channel_.is_tls()) goes_on = co_await connection->handshake();
+  if (connection->channel_.is_tls()) {
+    goes_on = co_await connection->handshake();
+    connection->count_handshake(goes_on);
+  }
   if (!goes_on) co_return;
   while (goes_on) goes_on = co_await connection->serve_one();
   co_await connection->linger();
@@ -84,6 +87,12 @@ void Connection::hear_of_policy() {
   if (!answering && deliveries_.empty()) follow_policy();
 }
 
+void Connection::count_handshake(bool done) {
+  metrics::WorkerCounters& counters = worker_.counters();
+  if (!done) return counters.handshakes_failed.add();
+  (channel_.is_resumed() ? counters.handshakes_resumed : counters.handshakes_full).add();
+}
+
 // -- one request --------------------------------------------------------------------------------
 
 Task<bool> Connection::serve_one() {
@@ -109,7 +118,7 @@ Task<bool> Connection::serve_one() {
     request_->checked.target = head.target();
     if (head.method() == "HEAD") request_->checked.method = Method::head;
     co_await refuse({http_problem(checked.error().status), checked.error().reason, {}});
-    log_answer();
+    note_answer();
     co_return false;
   }
   request_->checked = *checked;
@@ -130,7 +139,7 @@ Task<bool> Connection::serve_one() {
     co_await transfer::stream(*this, *body);
   }
   if (channel_.has_kept()) static_cast<void>(co_await flush());
-  log_answer();
+  note_answer();
   if (request_) request_->consume(request_->head_bytes);
   co_return keep_alive_ && !over_;
 }
@@ -179,7 +188,7 @@ Task<> Connection::answer_bad_head(Status status, std::string_view reason) {
   request_->checked = {};
   phase_ = Phase::answering;
   co_await refuse({http_problem(status), reason, {}});
-  log_answer();
+  note_answer();
 }
 
 Task<bool> Connection::drop_body(std::size_t bytes) {
@@ -278,6 +287,7 @@ Task<> Connection::refuse(Refused refused) {
   if (!is_head) answer += body;
   record_.status = code(describe(problem).status);
   record_.reason = refused.reason;
+  worker_.counters().refusals[metrics::index_of(problem, refused.reason)].add();
   record_.body_length = is_head ? 0 : body.size();
   const bool sent = co_await send(std::move(answer), false);
   if (sent) record_.body_bytes = record_.body_length;
@@ -304,7 +314,9 @@ transfer::Delivery& Connection::deliver(std::unique_ptr<transfer::Delivery> deli
 void Connection::release_request() {
   if (!request_ || request_->received().size() != request_->head_bytes) return;
   if (services().access_log.is_off()) {
+    const unsigned status = record_.status;
     record_ = {};
+    record_.status = status;
   } else {
     const std::array texts{&record_.method,  &record_.target,  &record_.range,  &record_.user_agent,
                            &record_.referer, &record_.link_id, &record_.key_id, &record_.data};
@@ -321,7 +333,9 @@ void Connection::release_request() {
   request_.reset();
 }
 
-void Connection::log_answer() {
+// The answer is over: it is counted, and logged.
+void Connection::note_answer() {
+  worker_.counters().answers[metrics::index_of_status(record_.status)].add();
   AccessLog& log = services().access_log;
   if (log.is_off()) return;
   const auto now = std::chrono::system_clock::now().time_since_epoch();

@@ -105,6 +105,7 @@ class Connection final : public net::Member, public Recycled<Connection> {
 
   void follow_policy();
   Task<bool> handshake();
+  void count_handshake(bool done);
   Task<bool> serve_one();
   // True: a head is in the request.
   Task<bool> read_head();
@@ -118,7 +119,7 @@ class Connection final : public net::Member, public Recycled<Connection> {
   void expire();
   [[nodiscard]] bool concerns(const ledger::LinkKey& link) const;
   [[nodiscard]] bool is_too_slow(Time now);
-  void log_answer();
+  void note_answer();
 
   net::Worker& worker_;
   net::SharedPolicy policy_;

@@ -203,6 +203,11 @@ std::uint64_t Journal::rotate() {
   return done ? segment_number_ : 0;
 }
 
+std::size_t Journal::bytes_waiting() const {
+  const std::lock_guard lock(mutex_);
+  return pending_bytes_;
+}
+
 std::uint64_t Journal::segment_number() const {
   const std::lock_guard lock(mutex_);
   return segment_number_;
@@ -318,7 +323,7 @@ Journal::Written Journal::write(Group& group, bool end) {
   busy_since_ = std::chrono::steady_clock::now().time_since_epoch() / 1ns;
   error_code ec = segment_.file->write_at(offset_, group.bytes);
   const bool full = is_full(ec);
-  if (!ec) ec = segment_.file->sync();
+  if (!ec) ec = sync();
   busy_since_ = 0;
   if (full) {
     // Nothing of it was acknowledged: the same bytes are written once more when there is room.
@@ -335,6 +340,8 @@ Journal::Written Journal::write(Group& group, bool end) {
   }
   offset_ += extent;
   bytes_written_ += extent;
+  counters_.batch_records.add(group.records, metrics::kBatchRecordBounds);
+  counters_.batch_bytes.add(extent, metrics::kBatchByteBounds);
   place_.batches = head.number;
   place_.chain = head.check;
   place_.next_seq += group.records;
@@ -344,6 +351,15 @@ Journal::Written Journal::write(Group& group, bool end) {
     trouble_.clear();
   }
   return Written::done;
+}
+
+error_code Journal::sync() {
+  const auto begin = std::chrono::steady_clock::now();
+  const error_code ec = segment_.file->sync();
+  const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begin;
+  counters_.sync_ns.add(static_cast<std::uint64_t>(took.count()), metrics::kSyncBounds);
+  if (ec) counters_.sync_failures.add();
+  return ec;
 }
 
 void Journal::fail(const error_code& ec) {

@@ -23,6 +23,7 @@
 #include "core/ledger/snapshot_format.h"
 #include "server/ledger/files.h"
 #include "server/ledger/waiting_room.h"
+#include "server/metrics/journal_counters.h"
 #include "server/net/clock.h"
 
 namespace tallygate::ledger {
@@ -84,6 +85,9 @@ class Journal {
   [[nodiscard]] std::uint64_t segment_number() const;
   // Bytes written in this run, padding included.
   [[nodiscard]] std::uint64_t bytes_written() const { return bytes_written_.load(); }
+  // Bytes that were appended and whose writing has not begun. Any thread; a short lock.
+  [[nodiscard]] std::size_t bytes_waiting() const;
+  [[nodiscard]] const metrics::JournalCounters& counters() const { return counters_; }
 
   // A room that waits for this journal; its own thread.
   void enter(WaitingRoom& room);
@@ -98,6 +102,7 @@ class Journal {
   enum class Written : std::uint8_t { done, no_room, failed };
   void run();
   [[nodiscard]] Written write(Group& group, bool end);
+  [[nodiscard]] error_code sync();
   [[nodiscard]] bool take_next_segment(bool filled);
   [[nodiscard]] bool turn_page();
   void fail(const error_code& ec);
@@ -114,6 +119,7 @@ class Journal {
   std::uint64_t offset_ = kBlockBytes;
   std::optional<Group> stuck_;  // waits for room
   bool lacks_segment_ = false;  // of a group that waits: for the next segment, else for space
+  metrics::JournalCounters counters_;  // any thread reads them
 
   std::atomic<Ticket> durable_;
   std::atomic<bool> failed_{false};

@@ -148,6 +148,8 @@ class Ledger {
   [[nodiscard]] std::size_t links() const { return links_.size(); }
   [[nodiscard]] std::size_t memory_bytes() const { return links_.memory_bytes(); }
 
+  // For its figures.
+  [[nodiscard]] const Journal& journal() const { return *journal_; }
   // Why limited links cannot be served; empty: they can.
   [[nodiscard]] std::string failure() const { return journal_->trouble(); }
   // What an operator should see to, while all are served still; empty: nothing.

@@ -44,6 +44,8 @@ class Channel {
   [[nodiscard]] bool is_tls() const { return is_tls_; }
   // One step; to be repeated when the socket is ready for what it wants.
   [[nodiscard]] TlsSession::Status handshake();
+  // After it: the client came back with a ticket.
+  [[nodiscard]] bool is_resumed() const { return tls_ && tls_->is_resumed(); }
 
   // TLS only; of a plain channel read the socket.
   [[nodiscard]] Attempt receive(std::span<char> into);

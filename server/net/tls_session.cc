@@ -73,6 +73,10 @@ TlsSession::Status TlsSession::handshake() {
   return status == Status::closed ? end(status) : status;
 }
 
+bool TlsSession::is_resumed() const {
+  return SSL_session_reused(ssl_.get()) == 1;
+}
+
 void TlsSession::finish_handshake() {
   established_ = true;
   BIO* const writer = SSL_get_wbio(ssl_.get());

@@ -48,6 +48,8 @@ class TlsSession {
 
   // A full one costs a fifth to half a millisecond of CPU time, with a P-256 or RSA key.
   [[nodiscard]] Status handshake();
+  // Known when it is done: it was a short one, with a ticket from an earlier session.
+  [[nodiscard]] bool is_resumed() const;
 
   // Decrypted bytes, of one record at most; done with at least one byte. Read until want_read
   // before waiting for the socket: several records may have come with one recv(). After closed a

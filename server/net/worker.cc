@@ -144,6 +144,7 @@ Task<> Worker::accept(Acceptor& acceptor) {
   Timer pause(*context_);
   while (!draining_) {
     if (!workers_.may_accept()) {
+      counters_.pauses_at_limit.add();
       pause.expires_after(kAcceptPause);
       static_cast<void>(co_await pause.async_wait(kAwait));
       continue;
@@ -153,10 +154,12 @@ Task<> Worker::accept(Acceptor& acceptor) {
     if (ec == asio::error::operation_aborted) co_return;
     if (ec) {
       if (ec == asio::error::connection_aborted) continue;
+      counters_.pauses_for_errors.add();
       pause.expires_after(kAcceptPause);
       static_cast<void>(co_await pause.async_wait(kAwait));
       continue;
     }
+    (acceptor.is_tls ? counters_.accepted_https : counters_.accepted_http).add();
     auto connection = std::make_unique<http::Connection>(
         std::move(socket), acceptor.is_tls ? tls_.get() : nullptr, *this);
     asio::co_spawn(
@@ -320,6 +323,7 @@ void Workers::drain(std::chrono::milliseconds timeout, const std::atomic<bool>& 
       std::this_thread::sleep_for(kLook);
     }
   };
+  draining_ = true;
   for (const auto& worker : workers_) worker->post([worker = worker.get()] { worker->drain(); });
   wait_for_the_end(timeout);
   for (const auto& worker : workers_) worker->post([worker = worker.get()] { worker->stop_all(); });

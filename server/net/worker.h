@@ -25,6 +25,7 @@
 #include "server/disk/cold_reader.h"
 #include "server/disk/off_loop.h"
 #include "server/disk/stall_histogram.h"
+#include "server/metrics/worker_counters.h"
 #include "server/net/deadlines.h"
 #include "server/net/executor.h"
 #include "server/net/listeners.h"
@@ -89,6 +90,15 @@ class Worker {
   void post(std::function<void()> work);
   [[nodiscard]] const Services& services() const { return services_; }
   [[nodiscard]] Workers& workers() const { return workers_; }
+  // What is counted here; written by its own thread.
+  [[nodiscard]] metrics::WorkerCounters& counters() { return counters_; }
+  [[nodiscard]] const metrics::WorkerCounters& counters() const { return counters_; }
+  [[nodiscard]] const content::OpenFiles::Counters& file_counters() const {
+    return files_.counters();
+  }
+  [[nodiscard]] const disk::ColdReader::Counters& cold_counters() const {
+    return cold_reader_->counters();
+  }
   void stop();  // and waits for the thread
   [[nodiscard]] bool is_stopped() const { return context_->stopped(); }
 
@@ -156,6 +166,7 @@ class Worker {
   std::unique_ptr<disk::OffLoop> off_loop_;
   std::unique_ptr<disk::ColdReader> cold_reader_;
   disk::StallHistogram stalls_;
+  metrics::WorkerCounters counters_;
   content::OpenFiles files_;
   TlsBuffers tls_buffers_;
   SslContext tls_;  // null: no TLS
@@ -206,11 +217,18 @@ class Workers {
   void connection_opened() { ++connections_; }
   void connection_closed() { --connections_; }
   [[nodiscard]] std::uint32_t connections() const { return connections_; }
+  [[nodiscard]] std::uint32_t connections_max() const { return connections_max_; }
+  // Unix seconds.
+  [[nodiscard]] std::int64_t started_at() const { return started_at_; }
+  // The end has begun: no new connections. Any thread.
+  [[nodiscard]] bool is_draining() const { return draining_; }
 
  private:
   std::atomic<std::uint32_t> connections_max_;
   std::atomic<std::uint32_t> connections_{0};
   std::vector<std::unique_ptr<Worker>> workers_;
+  const std::int64_t started_at_ = system_clock().unix_now();
+  std::atomic<bool> draining_{false};
 };
 
 }  // namespace net

@@ -100,9 +100,9 @@ std::unique_ptr<Delivery> begin_delivery(http::Connection& connection, const Wan
   const auto parent = wanted.grant.is_folder_link()
                           ? ledger::link_key(wanted.grant.parent_id.view())
                           : admission.link;
-  return std::make_unique<Delivery>(services.ledger, connection.worker().room(), admission,
-                                    wanted.grant.link_id.view(), parent, std::move(file), spans,
-                                    std::move(about), services.clock);
+  return std::make_unique<Delivery>(
+      services.ledger, connection.worker().room(), admission, wanted.grant.link_id.view(), parent,
+      std::move(file), spans, std::move(about), services.clock, connection.worker().counters());
 }
 
 }  // namespace tallygate::transfer

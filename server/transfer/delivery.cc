@@ -14,7 +14,7 @@ Delivery::Delivery(ledger::Ledger& ledger, ledger::WaitingRoom& room,
                    const ledger::Admission& admission, std::string_view link_id,
                    ledger::LinkKey parent, std::shared_ptr<const content::OpenFile> file,
                    std::span<const ledger::Span> spans, ledger::TransferEnded about,
-                   const Clock& clock)
+                   const Clock& clock, metrics::WorkerCounters& counters)
     : ledger_(ledger),
       room_(room),
       link_(admission.link),
@@ -22,8 +22,10 @@ Delivery::Delivery(ledger::Ledger& ledger, ledger::WaitingRoom& room,
       parent_(parent),
       file_(std::move(file)),
       clock_(clock),
+      counters_(counters),
       about_(std::move(about)),
       window_(lease_window(file_->version.size)) {
+  counters_.transfers_begun.add();
   parts_.reserve(spans.size());
   for (std::size_t i = 0; i < spans.size(); ++i) {
     Part& part = parts_.emplace_back();
@@ -79,6 +81,7 @@ Task<std::uint64_t> Delivery::leased() {
 void Delivery::sent(std::uint64_t bytes) {
   parts_[current_].sent += bytes;
   about_.bytes_sent += bytes;
+  counters_.file_bytes.add(bytes);
 }
 
 void Delivery::sent_upto(std::uint64_t stream_offset) {
@@ -94,10 +97,14 @@ std::uint64_t Delivery::Part::arrived(std::uint64_t acknowledged_offset) const {
   return std::max(settled, std::min(sent, acknowledged_offset - stream_begin));
 }
 
+void Delivery::completed(std::uint32_t copies) {
+  about_.copies += copies;
+  counters_.copies.add(copies);
+}
+
 void Delivery::close(Part& part, std::uint64_t arrived) {
-  const bool completed = arrived == part.span.bytes() && part.begun;
-  about_.copies +=
-      ledger_.close(part.flight, arrived - part.settled, part.sent - arrived, completed, &room_);
+  const bool whole = arrived == part.span.bytes() && part.begun;
+  completed(ledger_.close(part.flight, arrived - part.settled, part.sent - arrived, whole, &room_));
   part.settled = arrived;
   part.closed = true;
 }
@@ -117,7 +124,7 @@ bool Delivery::settle(std::uint64_t acknowledged_offset) {
     }
     open = true;
     if (arrived == part.settled) continue;
-    about_.copies += ledger_.settle(part.flight, arrived - part.settled, &room_);
+    completed(ledger_.settle(part.flight, arrived - part.settled, &room_));
     part.settled = arrived;
   }
   if (open || !all_sent_) return false;
@@ -138,6 +145,7 @@ void Delivery::tell_history() {
   const bool complete = std::all_of(parts_.begin(), parts_.end(), [](const Part& part) {
     return part.settled == part.span.bytes();
   });
+  (complete ? counters_.transfers_complete : counters_.transfers_partial).add();
   for (const Part& part : parts_) about_.bytes_acked += part.settled;
   about_.outcome = complete ? ledger::Outcome::complete : ledger::Outcome::partial;
   about_.ended_at = clock_.unix_now();

@@ -14,6 +14,7 @@
 #include "core/link/link_id.h"
 #include "server/content/open_files.h"
 #include "server/ledger/ledger.h"
+#include "server/metrics/worker_counters.h"
 
 namespace tallygate::transfer {
 
@@ -24,12 +25,12 @@ namespace tallygate::transfer {
 class Delivery final : public Recycled<Delivery> {
  public:
   // `admission` is what the ledger gave for `spans`. `about` has all that is known at the start.
-  // `parent`: the key of the folder's row, for a folder link; else the link's own. `room` is the
-  // worker's.
+  // `parent`: the key of the folder's row, for a folder link; else the link's own. `room` and
+  // `counters` are the worker's.
   Delivery(ledger::Ledger& ledger, ledger::WaitingRoom& room, const ledger::Admission& admission,
            std::string_view link_id, ledger::LinkKey parent,
            std::shared_ptr<const content::OpenFile> file, std::span<const ledger::Span> spans,
-           ledger::TransferEnded about, const Clock& clock);
+           ledger::TransferEnded about, const Clock& clock, metrics::WorkerCounters& counters);
   ~Delivery();  // as `end` with nothing more acknowledged
   Delivery(const Delivery&) = delete;
   Delivery& operator=(const Delivery&) = delete;
@@ -85,6 +86,7 @@ class Delivery final : public Recycled<Delivery> {
   };
   void ask_ahead();
   void close(Part& part, std::uint64_t arrived);
+  void completed(std::uint32_t copies);
   void tell_history();
 
   ledger::Ledger& ledger_;
@@ -94,6 +96,7 @@ class Delivery final : public Recycled<Delivery> {
   const ledger::LinkKey parent_;
   std::shared_ptr<const content::OpenFile> file_;
   const Clock& clock_;
+  metrics::WorkerCounters& counters_;
   ledger::TransferEnded about_;
   boost::container::small_vector<Part, 1> parts_;
   std::size_t current_ = 0;

@@ -151,6 +151,21 @@ Objection check_head(http::Connection& connection, const Wanted& wanted) {
   return std::nullopt;
 }
 
+metrics::Admitted outcome_of(const Result<ledger::Admission, ledger::Refusal>& admission) {
+  using metrics::Admitted;
+  if (admission) return Admitted::admitted;
+  switch (admission.error()) {
+    case ledger::Refusal::exhausted:
+      return Admitted::exhausted;
+    case ledger::Refusal::traffic:
+      return Admitted::traffic;
+    case ledger::Refusal::busy:
+      return Admitted::busy;
+    default:
+      return Admitted::unavailable;
+  }
+}
+
 // Whether these bytes may be delivered cannot be told at once.
 bool must_wait(const ledger::PendingAdmission& pending) {
   const auto& admission = pending.settled();
@@ -216,6 +231,7 @@ Task<Delivery*> serve(http::Connection& connection) {
     auto admission = pending.settled();
     const bool waits = must_wait(pending);
     if (waits) admission = co_await admit(worker, wanted, std::move(pending));
+    worker.counters().admissions[static_cast<std::size_t>(outcome_of(admission))].add();
     if (!admission) {
       objection = Refused{problem_of(admission.error()), to_string(admission.error()), {}};
     } else {

@@ -147,6 +147,7 @@ class DiskTest(CommandTest):
         self.expect_health("failed", reason)
         self.assertEqual(ask_admin(self.server, "GET", "/healthz")[0], 503)
         self.assertNotEqual(health(self.server)["ledger"]["failure"], "")
+        self.assertEqual(ask_admin(self.server, "GET", "/v1/live")[1]["status"], "failed")
 
     def copies(self, links):
         """What the ledger's files say of each link; 0 where they say nothing."""

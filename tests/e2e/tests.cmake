@@ -38,6 +38,7 @@ tallygate_e2e(reload)
 tallygate_e2e(lifecycle)
 tallygate_e2e(links_command)
 tallygate_e2e(ledger_check)
+tallygate_e2e(metrics)
 # What the tests of databases stand on.
 tallygate_e2e(database_servers)
 tallygate_e2e(cutting_proxy)

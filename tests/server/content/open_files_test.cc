@@ -63,6 +63,21 @@ TEST_F(OpenFilesTest, SaysWhatEveryAnswerSays) {
   EXPECT_EQ(read(*file), "hello");
 }
 
+TEST_F(OpenFilesTest, CountsHitsAndMissesAndWhatIsOpen) {
+  dir.write("a", "x");
+  const auto& counters = files.counters();
+  static_cast<void>(open("/a"));
+  static_cast<void>(open("/none"));
+  EXPECT_EQ(counters.misses.value(), 2u);
+  EXPECT_EQ(counters.hits.value(), 0u);
+  EXPECT_EQ(counters.open.value(), 1u);
+  static_cast<void>(open("/a"));
+  EXPECT_EQ(counters.hits.value(), 1u);
+  EXPECT_EQ(counters.misses.value(), 2u);
+  files.forget("/a");
+  EXPECT_EQ(counters.open.value(), 0u);
+}
+
 TEST_F(OpenFilesTest, LooksAgainOnlyWhenItsLookHasGrownOld) {
   dir.write("a", "old");
   const auto first = open("/a");

@@ -58,6 +58,36 @@ TEST_F(JournalTest, SyncsOnceForAllThatWaited) {
   EXPECT_EQ(told(), numbers(kFirstSeq, 100));
 }
 
+TEST_F(JournalTest, CountsEveryBatchWithItsSync) {
+  const metrics::JournalCounters& counters = journal->counters();
+  const auto syncs = [&] {
+    std::uint64_t all = 0;
+    for (std::size_t i = 0; i <= metrics::kSyncBounds.size(); ++i) {
+      all += counters.sync_ns.in_bucket(i);
+    }
+    return all;
+  };
+  EXPECT_EQ(syncs(), 0u);
+  EXPECT_TRUE(write(1));
+  EXPECT_TRUE(write(3));
+  EXPECT_EQ(syncs(), 2u);
+  EXPECT_EQ(counters.batch_records.in_bucket(0), 1u) << "one record";
+  EXPECT_EQ(counters.batch_records.in_bucket(2), 1u) << "up to four";
+  EXPECT_EQ(counters.batch_records.sum(), 4u);
+  EXPECT_EQ(counters.batch_bytes.sum(), journal->bytes_written());
+  ASSERT_NE(append(2), 0u);
+  EXPECT_GT(journal->bytes_waiting(), 0u);
+  EXPECT_TRUE(journal->turn());
+  EXPECT_EQ(journal->bytes_waiting(), 0u);
+  EXPECT_EQ(counters.sync_failures.value(), 0u);
+  disk.fail_call(2, kIoError, false);  // the sync of the next batch
+  ASSERT_NE(append(1), 0u);
+  EXPECT_TRUE(journal->turn());
+  EXPECT_EQ(counters.sync_failures.value(), 1u);
+  EXPECT_EQ(syncs(), 4u);
+  EXPECT_EQ(counters.batch_records.sum(), 6u) << "what failed was not written";
+}
+
 TEST_F(JournalTest, ChainsBatchesOnBlocksThatItNeverWritesAgain) {
   std::string before = disk.content(segment_name(1));
   std::size_t end = kBlockBytes;

@@ -40,7 +40,7 @@ class DeliveryTest : public testing::Test {
     const auto admitted = rig.run(rig.ledger->admit(request, rig.room));
     if (!admitted) return nullptr;
     return std::make_unique<Delivery>(*rig.ledger, rig.room, *admitted, "a", ledger::link_key("a"),
-                                      file, spans, ledger::TransferEnded{}, rig.clock);
+                                      file, spans, ledger::TransferEnded{}, rig.clock, counters);
   }
   std::uint64_t leased(Delivery& delivery) { return rig.run(delivery.leased()); }
   ledger::AccountView view() { return *rig.ledger->view("a"); }
@@ -52,6 +52,7 @@ class DeliveryTest : public testing::Test {
     }
     return last;
   }
+  metrics::WorkerCounters counters;
   LedgerRig rig;
 };
 
@@ -73,6 +74,36 @@ TEST_F(DeliveryTest, OfAWholeFileIsOneCopyWhenItsLastByteIsAcknowledged) {
   EXPECT_EQ(ended.bytes_sent, 1000u);
   EXPECT_EQ(ended.bytes_acked, 1000u);
   EXPECT_EQ(ended.copies, 1u);
+}
+
+TEST_F(DeliveryTest, IsCountedByItsWorkerAsItGoes) {
+  const auto d = begin(1000, {{0, 1000}});
+  EXPECT_EQ(counters.transfers_begun.value(), 1u);
+  d->begin_part(0, 300);
+  d->sent(600);
+  EXPECT_EQ(counters.file_bytes.value(), 600u) << "before it is over";
+  d->sent(400);
+  d->all_sent();
+  EXPECT_EQ(counters.copies.value(), 0u);
+  EXPECT_TRUE(d->settle(1300));
+  EXPECT_EQ(counters.copies.value(), 1u);
+  EXPECT_EQ(counters.transfers_complete.value(), 1u);
+  d->end(1300);
+  EXPECT_EQ(counters.transfers_complete.value(), 1u) << "over once";
+  EXPECT_EQ(counters.transfers_partial.value(), 0u);
+  EXPECT_EQ(counters.file_bytes.value(), 1000u);
+}
+
+TEST_F(DeliveryTest, ThatBreaksIsCountedAsPartial) {
+  {
+    const auto d = begin(1000, {{0, 1000}});
+    d->begin_part(0, 100);
+    d->sent(700);
+  }
+  EXPECT_EQ(counters.transfers_partial.value(), 1u);
+  EXPECT_EQ(counters.transfers_complete.value(), 0u);
+  EXPECT_EQ(counters.file_bytes.value(), 700u);
+  EXPECT_EQ(counters.copies.value(), 0u);
 }
 
 TEST_F(DeliveryTest, AsksForTheNextWindowWhileItSendsThisOne) {
