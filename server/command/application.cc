@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include "server/command/progress.h"
+
 namespace tallygate::command {
 namespace {
 
@@ -53,7 +55,18 @@ std::string Application::open_shop(const Clock& clock) {
   if (!database) return "shop.url: " + database.error().text;
   auto outbox = shop::Outbox::open(settings.ledger.dir + "/outbox.db", clock, {});
   if (!outbox) return "the outbox in " + settings.ledger.dir + ": " + outbox.error().text;
+  if ((*outbox)->lineage() != shop::Lineage::own) {
+    return "ledger.dir " + settings.ledger.dir +
+           ((*outbox)->lineage() == shop::Lineage::backup
+                ? " is a backup that was restored"
+                : " is older than what the shop was told in its name") +
+           ": run `tallygate ledger adopt` with these settings before the server starts, so that "
+           "no copy is given again";
+  }
   shop::ExchangeOptions exchange;
+  exchange.on_first_scan = [progress = std::make_shared<Progress>()](auto rows) {
+    rows ? progress->count("shop: first scan", *rows, "rows") : progress->end();
+  };
   exchange.edge_id = settings.shop.edge_id;
   exchange.poll = settings.shop.poll;
   sync_ = std::make_unique<shop::Sync>(std::move(*outbox), std::move(*database), clock, exchange);

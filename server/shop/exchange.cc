@@ -89,10 +89,16 @@ void Exchange::connect(TimePoint now) {
 // Takes the database's word for what it has. False: that cannot be (alarm).
 bool Exchange::locate(std::uint64_t last_seq) {
   status_.alarm.clear();
-  if (last_seq > outbox_.sealed_seq()) {
+  const bool is_ahead = last_seq > outbox_.sealed_seq();
+  // For good: this edge goes on making batches, which would take the places of the others. Where
+  // the disk does not take the note, the same is found out next time.
+  if (is_ahead) static_cast<void>(outbox_.note_overtaken());
+  status_.overtaken = is_ahead || outbox_.lineage() == Lineage::overtaken;
+  if (status_.overtaken) {
     status_.alarm = fmt::format(
-        "{} has batch {} of edge {}, but this edge has made only {}: the ledger's directory was "
-        "restored from a backup or copied; nothing is pushed",
+        "{} has batch {} of edge {}, which this edge never made ({} is its last): the ledger's "
+        "directory was restored from a backup or copied. Nothing is pushed, and links with a limit "
+        "are refused, until the server is stopped and `tallygate ledger adopt` has run",
         database_.name(), last_seq, options_.edge_id, outbox_.sealed_seq());
     return false;
   }
@@ -123,10 +129,9 @@ Exchange::Step Exchange::push_next() {
   if (!batch) return back_off(batch.error().text);
   if (!*batch) {
     status_.alarm = fmt::format(
-        "{} lacks batch {} of edge {}, which is not kept any more; nothing is pushed. To go on "
-        "without it: UPDATE tg_edge SET last_seq = {} WHERE edge_id = '{}' AND epoch = {}",
-        database_.name(), next_seq_, options_.edge_id, outbox_.acknowledged_seq(), options_.edge_id,
-        outbox_.epoch());
+        "{} lacks batch {} of edge {}, which is not kept any more; nothing is pushed until the "
+        "server is stopped and `tallygate ledger adopt` has run, which tells all counts anew",
+        database_.name(), next_seq_, options_.edge_id);
     return Step::idle;
   }
   const auto pushed = database_.push(**batch);
@@ -266,6 +271,10 @@ Exchange::Step Exchange::scan_rows(TimePoint now) {
   const auto rows = database_.scan(scanned_to_, kScanRowsPerPage);
   if (!rows) return reading_failed(rows.error());
   for (const auto& row : *rows) apply(row);
+  scanned_ += rows->size();
+  if (first_scan_ && options_.on_first_scan && scanned_ >= kScanRowsPerPage) {
+    options_.on_first_scan(scanned_);
+  }
   if (rows->size() < kScanRowsPerPage) {
     rows_scanned_ = true;
     scanned_to_.clear();
@@ -285,6 +294,7 @@ Exchange::Step Exchange::scan_lost(TimePoint now) {
   }
   if (lost->is_end) {
     status_.last_scan_at = clock_.unix_now();
+    if (first_scan_ && options_.on_first_scan) options_.on_first_scan(std::nullopt);
     start_scan(now + scan_every_);
     first_scan_ = false;
     return Step::idle;
@@ -299,6 +309,7 @@ void Exchange::start_scan(TimePoint now) {
   first_scan_ = true;
   rows_scanned_ = false;
   scanned_to_.clear();
+  scanned_ = 0;
   scan_at_ = now;
 }
 

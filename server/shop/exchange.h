@@ -4,12 +4,14 @@
 // Push sends the outbox's batches in order, each behind the gate of tg_edge.last_seq. Where the
 // database says it has fewer than were acknowledged (it was restored from a backup), they are sent
 // again; where it says more, or a batch is needed that is not kept any more, nothing is pushed and
-// the alarm says so.
+// the alarm says so. Where it says more, the ledger is older than what the shop was told in its
+// name (restored or copied): that is noted in the outbox and holds until `tallygate ledger adopt`.
 //
 // Use from one thread at a time. No call throws.
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +30,8 @@ struct ExchangeOptions {
   std::string edge_id;
   std::chrono::milliseconds poll = std::chrono::seconds(1);
   std::chrono::seconds scan_every = std::chrono::hours(1);  // rows changed behind the triggers
+  // How many rows the first scan after connecting has read; nullopt: it is done. May be empty.
+  std::function<void(std::optional<std::uint64_t>)> on_first_scan{};
 };
 
 // What the row of a link says.
@@ -51,6 +55,7 @@ struct Status {
   std::int64_t last_push_at = 0;       // unix seconds; 0: none since the start
   std::int64_t last_scan_at = 0;       // when all rows had been read; 0: not since the start
   std::uint64_t history_dropped = 0;  // transfers for which the outbox had no room, since the start
+  bool overtaken = false;             // the alarm: links with a limit are refused as well
   std::uint64_t parked = 0;           // items that the database refused, since the start
   std::string last_parked;            // link and reason of the last one
 };
@@ -126,6 +131,7 @@ class Exchange {
   bool first_scan_ = false;  // since connecting: at full speed
   bool rows_scanned_ = false;
   std::string scanned_to_;
+  std::uint64_t scanned_ = 0;
   std::chrono::seconds scan_every_{};
   TimePoint scan_at_{};
 

@@ -79,6 +79,24 @@ class FaultyDatabase final : public Database {
     if (away) return failure();
     return real_.edit(link_id, edit);
   }
+  Answer<std::vector<EdgeCount>> counters_of(std::uint64_t epoch,
+                                             std::span<const std::string> link_ids) override {
+    if (away) return failure();
+    return real_.counters_of(epoch, link_ids);
+  }
+  Answer<std::vector<EdgeCount>> counters_after(std::uint64_t epoch, std::string_view after,
+                                                std::size_t links_max) override {
+    if (away) return failure();
+    return real_.counters_after(epoch, after, links_max);
+  }
+  Answer<void> make_counters(std::span<const EdgeCount> counters) override {
+    if (away) return failure();
+    return real_.make_counters(counters);
+  }
+  Answer<void> begin_after(std::uint64_t last_seq) override {
+    if (away) return failure();
+    return real_.begin_after(last_seq);
+  }
   Answer<std::vector<EdgeSeen>> edges() override { return real_.edges(); }
 
  private:
