@@ -30,6 +30,8 @@ namespace {
 using shop::EdgeCount;
 
 constexpr std::size_t kPage = 1000;
+constexpr const char* kOutbox = "outbox.db";
+constexpr const char* kNewOutbox = "outbox.db.new";
 constexpr std::size_t kEventsPerConsume = 10'000;
 
 // What ends the command: said to the operator, and everything stays as it was.
@@ -66,6 +68,8 @@ class Adoption {
   std::string run();
 
  private:
+  void open_outbox();
+  void commit_outbox();
   void find_streams();
   [[nodiscard]] bool is_needed();
   void catch_up(ledger::Directory& directory);
@@ -97,6 +101,37 @@ class Adoption {
   std::uint64_t raised_ = 0;  // copies that the shop knew of and the ledger did not
   std::uint64_t told_ = 0;    // … the other way round
 };
+
+// -- the outbox: one that is new gets its name when it is whole ---------------------------------
+
+namespace fs = std::filesystem;
+
+void remove_database(const fs::path& file) {
+  for (const char* part : {"", "-wal", "-shm"}) {
+    std::error_code ignored;
+    fs::remove(file.string() + part, ignored);
+  }
+}
+
+void Adoption::open_outbox() {
+  const fs::path dir = settings_.ledger.dir;
+  had_outbox_ = fs::exists(dir / kOutbox);
+  if (!had_outbox_) remove_database(dir / kNewOutbox);
+  const auto name = had_outbox_ ? kOutbox : kNewOutbox;
+  outbox_ = must(shop::Outbox::open(dir / name, system_clock(), {}));
+  lineage_ = outbox_->lineage();
+}
+
+void Adoption::commit_outbox() {
+  must(outbox_->commit_anew());
+  outbox_.reset();
+  if (had_outbox_) return;
+  auto directory = ledger::open_directory(settings_.ledger.dir, false);
+  ledger::error_code ec = directory ? ledger::error_code() : directory.error();
+  if (!ec) ec = (*directory)->rename(kNewOutbox, kOutbox);
+  if (!ec) ec = (*directory)->sync();
+  if (ec) throw Refused{settings_.ledger.dir + ": " + ec.message()};
+}
 
 // -- what there is ------------------------------------------------------------------------------
 
@@ -295,10 +330,7 @@ std::string Adoption::run() {
   }
   progress_.step("adopt: connecting to " + database_.name());
   must(database_.open(false));
-  const std::filesystem::path file = std::filesystem::path(dir) / "outbox.db";
-  had_outbox_ = std::filesystem::exists(file);
-  outbox_ = must(shop::Outbox::open(file, system_clock(), {}));
-  lineage_ = outbox_->lineage();
+  open_outbox();
   find_streams();
   catch_up(**directory);
   if (!is_needed()) return "nothing to do: the server can start";
@@ -320,7 +352,7 @@ std::string Adoption::run() {
   hear_unknown();
   if (!ledger_->flush()) throw Refused{dir + ": cannot be written"};
   ledger_.reset();
-  must(outbox_->commit_anew());
+  commit_outbox();
   return fmt::format(
       "{} links: {} copies that the shop knew of and this ledger did not are kept from being given "
       "again; {} that the shop did not know of will be told when the server starts",
