@@ -56,6 +56,7 @@ struct Counted {
   bool used = false;
   std::uint32_t reset_gen = 0;
   std::uint64_t copies = 0;
+  bool was_in_flight = false;  // … when the backup was made
   ledger::Blocked blocked = ledger::Blocked::none;
 };
 
@@ -73,6 +74,7 @@ class Adoption {
   void find_streams();
   [[nodiscard]] bool is_needed();
   void catch_up(ledger::Directory& directory);
+  void find_in_flight(ledger::Directory& directory);
   void open_ledger(std::unique_ptr<ledger::Directory> directory);
   void begin_stream();
   void take(const ledger::StoredLink& link);
@@ -88,15 +90,19 @@ class Adoption {
   bool had_outbox_ = false;
   std::unique_ptr<shop::Outbox> outbox_;
   shop::Lineage lineage_ = shop::Lineage::own;
+  std::uint64_t sealed_ = 0;  // the last batch that the outbox had made
   // The stream that told the database until now; nullopt: none ever did.
   std::optional<std::uint64_t> old_epoch_;
   std::uint64_t known_seq_ = 0;  // the last batch of it that the database has
+  bool is_ahead_ = false;        // … and it was made elsewhere
+  std::unordered_set<std::string> in_flight_;
   std::unordered_map<std::string, std::uint64_t> unacknowledged_;
   std::uint64_t last_event_ = 0;
   std::unique_ptr<ledger::Ledger> ledger_;
 
   std::vector<Counted> page_;
   std::vector<EdgeCount> inherited_;
+  std::vector<std::string> arrived_;  // links of whose doubts the shop knows the end
   std::uint64_t links_ = 0;
   std::uint64_t raised_ = 0;  // copies that the shop knew of and the ledger did not
   std::uint64_t told_ = 0;    // … the other way round
@@ -120,6 +126,7 @@ void Adoption::open_outbox() {
   const auto name = had_outbox_ ? kOutbox : kNewOutbox;
   outbox_ = must(shop::Outbox::open(dir / name, system_clock(), {}));
   lineage_ = outbox_->lineage();
+  sealed_ = outbox_->sealed_seq();
 }
 
 void Adoption::commit_outbox() {
@@ -159,8 +166,8 @@ void Adoption::find_streams() {
 // False: the server will do by itself whatever there is to do.
 bool Adoption::is_needed() {
   if (!had_outbox_ || lineage_ != shop::Lineage::own) return true;
-  if (known_seq_ > outbox_->sealed_seq()) return true;
-  if (known_seq_ == outbox_->sealed_seq()) return false;
+  if (known_seq_ > sealed_) return true;
+  if (known_seq_ == sealed_) return false;
   return !must(outbox_->read(known_seq_ + 1)).has_value();
 }
 
@@ -203,6 +210,17 @@ void Adoption::catch_up(ledger::Directory& directory) {
   }
 }
 
+// Transfers in flight in the files, which a start, and all that is read after this, takes for lost.
+void Adoption::find_in_flight(ledger::Directory& directory) {
+  ledger::ChronicleOptions options;
+  options.waste_permille = settings_.metering.waste_permille;
+  const auto read = ledger::read_chronicle(directory, options, [&](const ledger::StoredLink& link) {
+    const auto terms = ledger::image_terms(link.image);
+    if (terms && terms->in_flight) in_flight_.emplace(link.id);
+  });
+  if (!read) throw Refused{settings_.ledger.dir + ": " + read.error().text};
+}
+
 // -- what is done -------------------------------------------------------------------------------
 
 // What it says to its follower from now on, the next start of the server hands to the new stream.
@@ -231,7 +249,8 @@ void Adoption::take(const ledger::StoredLink& link) {
   if (!account.read_image(link.image)) return;  // it was verified when it was read
   const ledger::AccountView view = account.view();
   page_.push_back({std::string(link.id), std::string(link.parent_id), std::string(link.path),
-                   view.identity.used, view.spoken.word.reset_gen, view.counted, view.blocked});
+                   view.identity.used, view.spoken.word.reset_gen, view.counted,
+                   in_flight_.contains(std::string(link.id)), view.blocked});
   if (page_.size() == kPage) settle_page();
 }
 
@@ -248,6 +267,8 @@ void Adoption::settle(const Counted& link, std::uint64_t charged, bool is_told, 
   const std::uint64_t common = std::min(known, charged);
   raised_ += charged - common;
   told_ += link.copies - common;
+  // They went on elsewhere after the backup, and what came of them is in the shop's count.
+  if (is_ahead_ && link.was_in_flight && charged >= link.copies) arrived_.push_back(link.link_id);
   if (common != 0) inherited_.push_back({link.link_id, link.reset_gen, common});
 
   shop::Restated restated{.link_id = link.link_id, .reset_gen = link.reset_gen};
@@ -290,6 +311,8 @@ void Adoption::settle_page() {
   for (const shop::Row& row : must(database_.load(ids))) {
     ledger_->hear(row.link_id, row.word, false);
   }
+  for (const std::string& link_id : arrived_) ledger_->resolve_doubt(link_id);
+  arrived_.clear();
   links_ += page_.size();
   progress_.count("adopt", links_, "links");
   inherited_.clear();
@@ -335,6 +358,8 @@ std::string Adoption::run() {
   catch_up(**directory);
   if (!is_needed()) return "nothing to do: the server can start";
 
+  is_ahead_ = had_outbox_ && known_seq_ > sealed_;
+  if (is_ahead_) find_in_flight(**directory);
   auto reader = ledger::open_directory(dir, false);
   if (!reader) throw Refused{dir + ": " + reader.error().message()};
   open_ledger(std::move(*directory));

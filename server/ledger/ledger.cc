@@ -357,6 +357,13 @@ bool Ledger::row_gone(std::string_view link_id) {
                       [](Account& account, Entries& entries) { return account.row_gone(entries); });
 }
 
+void Ledger::resolve_doubt(std::string_view link_id) {
+  change_known(link_id, [](Account& account, Entries& entries) {
+    account.resolve_doubt(entries);
+    return true;
+  });
+}
+
 bool Ledger::knows(std::string_view link_id) const {
   return spoken(link_id).has_value();
 }

@@ -132,6 +132,9 @@ TEST(LedgerRecord, HasTheBytesItAlwaysHad) {
       "0d000000"
       "0769313030312d37"
       "0c",
+      "0d000000"
+      "0769313030312d37"
+      "0d",
   };
   const auto samples = sample_records();
   ASSERT_EQ(golden.size(), samples.size());
