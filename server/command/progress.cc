@@ -52,8 +52,9 @@ bool Progress::is_due(std::string_view what) {
   return true;
 }
 
+// The cursor goes back, so that what others have to say stands on a line of its own.
 void Progress::show(const std::string& line) {
-  fmt::print(stderr, "\r\x1b[K{}", line);
+  fmt::print(stderr, "\r\x1b[K{}\r", line);
   std::fflush(stderr);
 }
 

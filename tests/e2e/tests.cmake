@@ -37,6 +37,7 @@ tallygate_e2e(settings)
 tallygate_e2e(lifecycle)
 tallygate_e2e(links_command)
 tallygate_e2e(ledger_check)
+tallygate_e2e(progress)
 # Needs databases too.
 tallygate_e2e(backup)
 # What the tests of databases stand on.
