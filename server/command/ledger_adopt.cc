@@ -238,7 +238,9 @@ void Adoption::open_ledger(std::unique_ptr<ledger::Directory> directory) {
 }
 
 void Adoption::begin_stream() {
-  if (lineage_ == shop::Lineage::overtaken) unacknowledged_ = must(outbox_->unacknowledged());
+  if (is_ahead_ && lineage_ != shop::Lineage::backup) {
+    unacknowledged_ = must(outbox_->unacknowledged());
+  }
   must(outbox_->begin_anew(known_seq_, last_event_));
   must(database_.register_edge({settings_.shop.edge_id, outbox_->epoch()}));
   must(database_.begin_after(outbox_->acknowledged_seq()));
@@ -257,8 +259,8 @@ void Adoption::take(const ledger::StoredLink& link) {
 // The copies of one link that the shop and the ledger both know of become the new stream's part of
 // the row; what only the ledger knows is told, what only the shop knows is an other's.
 void Adoption::settle(const Counted& link, std::uint64_t charged, bool is_told, bool has_row) {
-  // An overtaken server may have counted after it was restored. What was not acknowledged may be
-  // that: it is told, at worst a second time.
+  // A server may have counted on a plain copy before this. What was not acknowledged may be that:
+  // it is told, at worst a second time.
   std::uint64_t known = link.copies;
   if (const auto open = unacknowledged_.find(fmt::format("{} {}", link.link_id, link.reset_gen));
       open != unacknowledged_.end()) {

@@ -4,8 +4,8 @@
 // Taking events moves the cursor and fills the open batch in one transaction, so each event is in
 // exactly one batch whatever crashes. A batch is sealed before it is sent and never changes after.
 // Acknowledged batches are kept for a while: a database that was restored from a backup is sent
-// what it misses. The file belongs to the ledger's directory: back up, restore and lose them
-// together.
+// what it misses. The file belongs to the ledger's directory: `tallygate ledger backup` copies them
+// together, and a copy knows that it is one (Lineage).
 //
 // Use from one thread at a time. No call throws. A call that failed changed nothing.
 #pragma once
