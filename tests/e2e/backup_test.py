@@ -2,13 +2,15 @@
 
 import json
 import shutil
+import subprocess
 import threading
+import time
 
 import support
 from command_case import FAILED, SETTINGS, CommandTest, health
 from database_case import OnMaria, OnPostgres
 from shop_case import ShopTest
-from support import KIB, MIB, Server, eventually, seeded, some_bytes
+from support import BINARY, KIB, MIB, Server, eventually, seeded, some_bytes
 
 
 def names(folder):
@@ -369,6 +371,36 @@ class Restore(ShopTest):
         self.expect_same(new, x=3)
         self.take_all(new, "x", 5)
         self.expect_same(new, x=5)
+
+    def test_an_adoption_that_was_killed_is_repeated(self):
+        chance = seeded(self.id())
+        links = [f"k{n}" for n in range(6)]
+        for link_id in links:
+            self.take(self.old, link_id, 4)
+        self.expect_same(self.old, **self.given)
+        with self.database.away():
+            eventually(lambda: health(self.old)["shop"]["reachable"], False)
+            self.take(self.old, links[0], 4)
+            self.old.expect_link(links[0], used=2)
+            copy = self.backup(self.old)
+        for link_id in links[1:]:
+            self.take(self.old, link_id, 4, copies=2)
+        self.expect_same(self.old, **self.given)
+        self.old.kill()
+        new = self.new_machine(copy)
+        for _ in range(20):
+            process = subprocess.Popen([BINARY, "ledger", "adopt", "--config", str(new.config)],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+            time.sleep(chance.uniform(0, 0.1))
+            process.kill()
+            process.wait()
+        self.adopt(new)
+        new.start()
+        self.expect_same(new, **self.given)
+        for link_id in links:
+            self.take_all(new, link_id, 4)
+        self.expect_same(new, **self.given)
 
     # -- a move
 
