@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace tallygate::shop {
 namespace {
@@ -27,7 +28,8 @@ Exchange::Exchange(Outbox& outbox, Database& database, LedgerPort& ledger, const
       database_(database),
       ledger_(ledger),
       clock_(clock),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      sent_seq_(outbox.sealed_seq()) {}
 
 bool Exchange::turn() {
   const auto now = clock_.steady_now();
@@ -89,21 +91,26 @@ void Exchange::connect(TimePoint now) {
 // Takes the database's word for what it has. False: that cannot be (alarm).
 bool Exchange::locate(std::uint64_t last_seq) {
   status_.alarm.clear();
-  const bool is_ahead = last_seq > outbox_.sealed_seq();
-  // For good: this edge goes on making batches, which would take the places of the others. Where
-  // the disk does not take the note, the same is found out next time.
-  if (is_ahead) static_cast<void>(outbox_.note_overtaken());
-  status_.overtaken = is_ahead || outbox_.lineage() == Lineage::overtaken;
-  if (status_.overtaken) {
-    status_.alarm = fmt::format(
-        "{} has batch {} of edge {}, which this edge never made ({} is its last): the ledger's "
-        "directory was restored from a backup or copied. Nothing is pushed, and links with a limit "
-        "are refused, until the server is stopped and `tallygate ledger adopt` has run",
-        database_.name(), last_seq, options_.edge_id, outbox_.sealed_seq());
+  if (last_seq > sent_seq_ || outbox_.lineage() == Lineage::overtaken) {
+    note_overtaken(last_seq);
     return false;
   }
   next_seq_ = std::min(last_seq, outbox_.acknowledged_seq()) + 1;
   return true;
+}
+
+// Another server sends batches in this one's name, or did before this one was restored. For good:
+// this edge goes on making batches, which would take the places of the others. Where the disk does
+// not take the note, the same is found out next time.
+void Exchange::note_overtaken(std::uint64_t last_seq) {
+  static_cast<void>(outbox_.note_overtaken());
+  status_.overtaken = true;
+  status_.alarm = fmt::format(
+      "{} has batch {} of edge {}, which this server never sent ({} is its last): the ledger's "
+      "directory was restored from a backup, or another server has a copy of it. Nothing is "
+      "pushed, and links with a limit are refused, until the server is stopped and `tallygate "
+      "ledger adopt` has run",
+      database_.name(), last_seq, options_.edge_id, sent_seq_);
 }
 
 Exchange::Step Exchange::push_some(std::size_t batches_max) {
@@ -134,8 +141,15 @@ Exchange::Step Exchange::push_next() {
         database_.name(), next_seq_, options_.edge_id);
     return Step::idle;
   }
+  const bool is_first = next_seq_ > sent_seq_;
+  const auto sent_before = std::exchange(sent_seq_, std::max(sent_seq_, next_seq_));
   const auto pushed = database_.push(**batch);
   if (!pushed) return writing_failed(pushed.error());
+  if (pushed->outcome == Pushed::already_applied && is_first) {
+    sent_seq_ = sent_before;
+    note_overtaken(next_seq_);
+    return Step::idle;
+  }
   if (pushed->outcome == Pushed::gap) {
     const auto last_seq = database_.last_seq();
     if (!last_seq) return reading_failed(last_seq.error());

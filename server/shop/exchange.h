@@ -93,6 +93,7 @@ class Exchange {
 
   void connect(TimePoint now);
   bool locate(std::uint64_t last_seq);
+  void note_overtaken(std::uint64_t last_seq);
   Step push_some(std::size_t batches_max);
   Step push_next();
   Step settle(const Batch& batch);
@@ -120,6 +121,7 @@ class Exchange {
   TimePoint retry_at_{};               // nothing is tried before, look-ups aside
   std::chrono::milliseconds pause_{};  // of the last failure
   std::uint64_t next_seq_ = 1;         // the next batch to send
+  std::uint64_t sent_seq_;             // no batch behind it was ever sent from here
 
   std::optional<std::uint64_t> stamp_;  // all changes up to here were taken; nullopt: look anyway
   TimePoint poll_at_{};

@@ -419,6 +419,38 @@ class Restore(ShopTest):
         self.take_all(new, "x", 5)
         self.expect_same(new, x=5)
 
+    # -- two servers with one history
+
+    def test_a_copy_beside_its_original_is_found_out_and_loses_no_count(self):
+        self.take(self.old, "x", 1000, copies=2)
+        self.expect_same(self.old, x=2)
+        self.old.stop()
+        new = self.new_machine(self.old.folder / "ledger")
+        servers = [self.old.start(), new.start()]
+
+        def overtaken():
+            return [health(server)["status"] == "failed" for server in servers]
+
+        for n in range(400):
+            for server in servers:
+                answer = self.get(server, server.sign("/a", id="x", limit=1000))
+                self.given["x"] += answer == 200
+                self.assertIn(answer, (200, "temporarily-unavailable"))
+            if any(overtaken()):
+                break
+        # One of them, or both.
+        eventually(lambda: any(overtaken()))
+        for server in servers:
+            server.stop()
+        for server in servers:
+            self.adopt(server)
+            server.start()
+            eventually(lambda: health(server)["shop"]["batches_waiting"] == 0 and
+                       health(server)["shop"]["last_scan_at"] > 0)
+            server.stop()
+        # What was told and not acknowledged may be there twice; nothing is missing.
+        self.assertGreaterEqual(self.database.link("x")["used"], self.given["x"])
+
     # -- under load
 
     CLIENTS, LINKS, LIMIT = 3, 12, 1_000_000

@@ -384,6 +384,22 @@ TEST_F(ExchangeTest, DatabaseThatIsAheadOfTheOutboxRaisesTheAlarm) {
   EXPECT_EQ(used(), "3");
 }
 
+TEST_F(ExchangeTest, BatchThatAnotherServerSentInOurNameIsNotTakenForOurs) {
+  start();
+  consume({use(1, "a"), counted(2, "a", 3)});
+  turn();
+  EXPECT_EQ(used(), "3");
+  consume({counted(3, "a", 1)});
+  ASSERT_TRUE(edge->outbox->seal());
+  merchant().execute("UPDATE tg_edge SET last_seq = last_seq + 1");
+  turn();
+  EXPECT_TRUE(status().overtaken);
+  EXPECT_EQ(edge->outbox->acknowledged_seq(), 1u) << "its counts are still to be told";
+  turn();
+  EXPECT_TRUE(status().overtaken);
+  EXPECT_EQ(edge->outbox->lineage(), Lineage::overtaken);
+}
+
 TEST_F(ExchangeTest, MissingDatabaseIsMadeAtTheFirstStartAndNeverLater) {
   const auto away = dir / "away.db";
   start();
