@@ -190,6 +190,13 @@ bool Account::row_gone(Entries& out) {
   return true;
 }
 
+void Account::resolve_doubt(Entries& out) {
+  if (!meters_.has_doubt()) return;
+  record(Resolved{}, out);
+  meters_.resolve_doubt();
+  report(out);
+}
+
 // -- what the shop is told ----------------------------------------------------------------------
 
 // A transfer from before a reset: recorded, but in the generation in which it was measured.
@@ -318,6 +325,12 @@ bool Account::apply(const Crashed&, Entries& out) {
 // Whoever keeps the accounts drops it.
 bool Account::apply(const Forgotten&, Entries&) {
   return in_flight() == 0;
+}
+
+bool Account::apply(const Resolved&, Entries& out) {
+  meters_.resolve_doubt();
+  report(out);
+  return true;
 }
 
 }  // namespace tallygate::ledger

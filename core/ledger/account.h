@@ -91,6 +91,8 @@ class Account final : public Recycled<Account> {
   void row_acknowledged(Entries& out);
   // There is no row (any more). True if that revokes the link.
   bool row_gone(Entries& out);
+  // What crashes left in doubt is known to have arrived.
+  void resolve_doubt(Entries& out);
 
   // -- recovery
   // Applies a change as it was journalled. False: it makes no sense here; the account is unusable.
@@ -140,6 +142,7 @@ class Account final : public Recycled<Account> {
   bool apply(const TransferEnded& change, Entries& out);
   bool apply(const Crashed& change, Entries& out);
   bool apply(const Forgotten& change, Entries& out);
+  bool apply(const Resolved& change, Entries& out);
 
   Identity identity_;
   Signed signed_;

@@ -326,6 +326,14 @@ void Meters::crash() {
   drop_if(meters_, [](const auto& m) { return m->detached; });
 }
 
+bool Meters::has_doubt() const {
+  return std::ranges::any_of(meters_, [](const auto& m) { return m->doubt != 0; });
+}
+
+void Meters::resolve_doubt() {
+  for (const auto& m : meters_) m->doubt = 0;
+}
+
 // -- Meters: what the merchant changed ----------------------------------------------------------
 
 void Meters::set_limit(Limit limit) {

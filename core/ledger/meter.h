@@ -117,6 +117,9 @@ class Meters {
   std::uint32_t close(std::uint32_t flight, std::uint64_t left, bool completed);
   // The process died: what was leased and not settled counts as delivered, and is in doubt.
   void crash();
+  [[nodiscard]] bool has_doubt() const;
+  // What was in doubt did arrive.
+  void resolve_doubt();
 
   // -- what the merchant changed
   void set_limit(Limit limit);

@@ -88,6 +88,7 @@ void put(ByteWriter& w, const TransferEnded& r) {
 }
 void put(ByteWriter&, const Crashed&) {}
 void put(ByteWriter&, const Forgotten&) {}
+void put(ByteWriter&, const Resolved&) {}
 
 VersionKey get_version(ByteReader& r) {
   return {r.get<std::uint64_t>()};
@@ -165,6 +166,7 @@ bool get(ByteReader& r, TransferEnded& out) {
 }
 void get(ByteReader&, Crashed&) {}
 void get(ByteReader&, Forgotten&) {}
+void get(ByteReader&, Resolved&) {}
 
 // The number of an alternative.
 template <class T, class Variant>
@@ -225,6 +227,7 @@ template void append(Entries&, std::string_view, const Delivered&);
 template void append(Entries&, std::string_view, const TransferEnded&);
 template void append(Entries&, std::string_view, const Crashed&);
 template void append(Entries&, std::string_view, const Forgotten&);
+template void append(Entries&, std::string_view, const Resolved&);
 
 std::optional<RecordHead> peek_record(std::string_view bytes) {
   ByteReader r(bytes);

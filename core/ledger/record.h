@@ -98,9 +98,13 @@ struct Crashed {
 struct Forgotten {
   friend bool operator==(const Forgotten&, const Forgotten&) = default;
 };
+// What a crash had left in doubt did arrive, as the shop knows: it may not be fetched once more.
+struct Resolved {
+  friend bool operator==(const Resolved&, const Resolved&) = default;
+};
 
 using Change = std::variant<Used, Signed, Spoken, LimitSet, Opened, Leased, Settled, Closed,
-                            Delivered, TransferEnded, Crashed, Forgotten>;
+                            Delivered, TransferEnded, Crashed, Forgotten, Resolved>;
 struct Record {
   std::string link_id;  // at most 255 bytes, never empty
   Change what;

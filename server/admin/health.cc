@@ -69,6 +69,7 @@ json::object health(const net::Services& services, const net::Workers& workers, 
     if (!status.warning.empty()) of_shop["warning"] = status.warning;
     if (status.history_dropped != 0) of_shop["history_dropped"] = status.history_dropped;
     if (!status.alarm.empty()) of_shop["alarm"] = status.alarm;
+    failed |= status.overtaken;
     if (status.parked != 0) {
       of_shop["parked"] = status.parked;
       of_shop["last_parked"] = status.last_parked;

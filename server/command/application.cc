@@ -8,6 +8,7 @@
 
 #include "core/config/combination.h"
 #include "core/config/reload.h"
+#include "server/command/progress.h"
 #include "server/net/say.h"
 
 namespace tallygate::command {
@@ -80,7 +81,18 @@ std::string Application::open_shop(const Configuration& configuration) {
   if (!database) return "shop.url: " + database.error().text;
   auto outbox = shop::Outbox::open(settings.ledger.dir + "/outbox.db", clock_, {});
   if (!outbox) return "the outbox in " + settings.ledger.dir + ": " + outbox.error().text;
+  if ((*outbox)->lineage() != shop::Lineage::own) {
+    return "ledger.dir " + settings.ledger.dir +
+           ((*outbox)->lineage() == shop::Lineage::backup
+                ? " is a backup that was restored"
+                : " is older than what the shop was told in its name") +
+           ": run `tallygate ledger adopt` with these settings before the server starts, so that "
+           "no copy is given again";
+  }
   shop::ExchangeOptions exchange;
+  exchange.on_first_scan = [progress = std::make_shared<Progress>()](auto rows) {
+    rows ? progress->count("shop: first scan", *rows, "rows") : progress->end();
+  };
   exchange.edge_id = settings.shop.edge_id;
   exchange.poll = settings.shop.poll;
   exchange.keep_history =

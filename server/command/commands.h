@@ -14,7 +14,7 @@ void add_serve(CLI::App& app, int& exit_code);  // serve, check
 void add_reload(CLI::App& app, int& exit_code);
 void add_link_commands(CLI::App& app, int& exit_code);    // keygen, sign, verify
 void add_links(CLI::App& app, int& exit_code);            // links show|set|revoke|restore|reset
-void add_ledger_commands(CLI::App& app, int& exit_code);  // ledger check
+void add_ledger_commands(CLI::App& app, int& exit_code);  // ledger check, export, …
 void add_shop_commands(CLI::App& app, int& exit_code);    // shop init|status
 void add_demo(CLI::App& app, int& exit_code);
 

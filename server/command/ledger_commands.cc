@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -16,6 +15,9 @@
 #include "core/ledger/account.h"
 #include "server/command/commands.h"
 #include "server/command/exit_code.h"
+#include "server/command/ledger_adopt.h"
+#include "server/command/ledger_backup.h"
+#include "server/command/progress.h"
 #include "server/ledger/chronicle.h"
 #include "server/ledger/files.h"
 #include "server/ledger/snapshot_file.h"
@@ -41,33 +43,16 @@ int fail(const std::string& dir, const std::string& why) {
   return kFailed;
 }
 
-// A line on a terminal for whoever waits for a large ledger; nothing into a file.
-class Progress {
- public:
-  void operator()(std::uint64_t done, std::uint64_t total) {
-    const std::uint64_t percent = total == 0 ? 100 : done * 100 / total;
-    if (!shown_ || percent == percent_) return;
-    percent_ = percent;
-    fmt::print(stderr, "\r{} % of {} MiB", percent, total >> 20);
-  }
-  void end() const {
-    if (percent_ != kNone) fmt::print(stderr, "\r\x1b[K");
-  }
-
- private:
-  static constexpr std::uint64_t kNone = 101;
-  bool shown_ = ::isatty(STDERR_FILENO) == 1;
-  std::uint64_t percent_ = kNone;
-};
-
-// Reads all of it, every image too.
-Result<ledger::Chronicle, std::string> read(ledger::Directory& directory,
+// Reads all of it, every image too. `what`: for whoever waits for a large one.
+Result<ledger::Chronicle, std::string> read(const char* what, ledger::Directory& directory,
                                             ledger::ChronicleOptions options,
                                             const ledger::VisitLink& visit) {
   Progress progress;
   options.waste_permille = kWastePermille;
   options.verify_images = true;
-  options.progress = [&](std::uint64_t done, std::uint64_t total) { progress(done, total); };
+  options.progress = [&](std::uint64_t done, std::uint64_t total) {
+    progress.bytes(what, done, total);
+  };
   auto found = ledger::read_chronicle(directory, options, visit);
   progress.end();
   if (!found) return std::move(found.error().text);
@@ -90,7 +75,7 @@ int check(const LedgerOptions& options) {
   auto directory = ledger::open_directory(options.dir, false);
   if (!directory) return fail(options.dir, directory.error().message());
   std::uint64_t copies = 0;
-  const auto found = read(**directory, {}, [&copies](const ledger::StoredLink& link) {
+  const auto found = read("check", **directory, {}, [&copies](const ledger::StoredLink& link) {
     if (const auto view = view_of(link)) copies += view->counted;
   });
   if (!found) return fail(options.dir, found.error());
@@ -160,7 +145,7 @@ int export_links(const LedgerOptions& options) {
   auto directory = ledger::open_directory(options.dir, false);
   if (!directory) return fail(options.dir, directory.error().message());
   bool written = true;
-  const auto found = read(**directory, {}, [&](const ledger::StoredLink& link) {
+  const auto found = read("export", **directory, {}, [&](const ledger::StoredLink& link) {
     const auto view = view_of(link);
     if (!view || !written) return;
     const std::string line = json::serialize(describe(*view)) + "\n";
@@ -198,8 +183,8 @@ int compact(const LedgerOptions& options) {
   ledger::ChronicleOptions from_disk;
   from_disk.from_disk = true;
   ledger::SnapshotWriter writer(**directory, number);
-  const auto found =
-      read(**directory, from_disk, [&writer](const ledger::StoredLink& link) { writer.add(link); });
+  const auto found = read("compact", **directory, from_disk,
+                          [&writer](const ledger::StoredLink& link) { writer.add(link); });
   if (!found) return fail(options.dir, found.error());
   if (found->records == 0) {
     fmt::print("{}: nothing to do\n", options.dir);
@@ -252,6 +237,20 @@ void add_ledger_commands(CLI::App& app, int& exit_code) {
   add("export", "print every link as a line of JSON; changes nothing, may run beside a server",
       export_links);
   add("compact", "write everything into one snapshot; for a server that is stopped", compact);
+  const auto b = std::make_shared<BackupOptions>();
+  CLI::App* backup = ledger->add_subcommand(
+      "backup", "copy ledger and outbox, verified; changes nothing, and may run beside a server");
+  backup->add_option("--dir", b->dir, "the ledger's directory")->required();
+  backup->add_option("--to", b->to, "a new or an empty directory")->type_name("DIR")->required();
+  backup->add_flag("--json", b->as_json, "print JSON");
+  backup->callback([b, &exit_code] { exit_code = backup_ledger(*b); });
+  const auto config = std::make_shared<std::string>();
+  CLI::App* adopt = ledger->add_subcommand(
+      "adopt",
+      "bring a ledger that was restored from a backup, or lost its outbox.db, and the shop's "
+      "database to the same counts; for a server that is stopped");
+  adopt->add_option("--config", *config, "settings (TOML)")->required();
+  adopt->callback([config, &exit_code] { exit_code = adopt_ledger(*config); });
 }
 
 }  // namespace tallygate::command

@@ -18,6 +18,7 @@
 #include "server/command/commands.h"
 #include "server/command/configuration.h"
 #include "server/command/exit_code.h"
+#include "server/command/progress.h"
 #include "server/net/clock.h"
 #include "server/shop/database.h"
 #include "server/shop/outbox.h"
@@ -87,7 +88,10 @@ int init(const ShopOptions& options) {
                  database->grants_sql(options.grants_to, settings.shop.keep_history.count() != 0));
     return kDone;
   }
+  Progress progress;
+  progress.step("making tables and triggers in " + database->name());
   const auto made = database->create_schema();
+  progress.end();
   if (!made) {
     fmt::print(stderr, "tallygate: {}\n", made.error().text);
     return kFailed;

@@ -421,12 +421,14 @@ std::string Reading::read_segments(const KeyRange& keep, bool first_pass) {
     if (std::string wrong = enter(*reader, segment.number, name); !wrong.empty()) return wrong;
     // One that was only made ahead of need. Once a segment has begun, the one before it is
     // complete, and a server beside us may have written more to it.
+    if (first_pass) out_.segments.push_back({segment.number, kBlockBytes});
     if (!reader->has_begun()) continue;
     if (before) {
       if (std::string wrong = read_segment(*before, segment.number - 1, keep, first_pass);
           !wrong.empty()) {
         return wrong;
       }
+      if (first_pass) out_.segments.rbegin()[1].bytes = before->offset();
     }
     const std::string ended =
         before ? fmt::format("; {} ends at byte {}", out_.torn_file, before->offset())
@@ -435,6 +437,7 @@ std::string Reading::read_segments(const KeyRange& keep, bool first_pass) {
         !wrong.empty()) {
       return wrong + ended;
     }
+    if (first_pass) out_.segments.back().bytes = reader->offset();
     before = std::move(reader);
     advance(size_of(*segment.file));
   }

@@ -41,6 +41,13 @@ struct ChronicleOptions {
   const std::atomic<bool>* cancel = nullptr;  // set: give up, with an error
 };
 
+// How much of a segment says something: head and whole batches.
+struct SegmentExtent {
+  std::uint64_t number = 0;
+  std::uint64_t bytes = 0;
+  friend bool operator==(const SegmentExtent&, const SegmentExtent&) = default;
+};
+
 struct Chronicle {
   std::uint64_t snapshot = 0;      // its number; 0: none
   std::uint64_t next_segment = 1;  // no segment from this number on has a batch in it
@@ -52,9 +59,10 @@ struct Chronicle {
   std::uint64_t segment_bytes = 0;  // of the segments' files
   std::uint64_t torn_bytes = 0;     // of an unfinished last write: never acknowledged, cut off
   std::string torn_file;
-  std::uint64_t links = 0;      // visited
-  std::uint64_t in_flight = 0;  // transfers; with `new_run`: settled as a crash leaves them
-  std::vector<Event> events;    // ascending numbers
+  std::uint64_t links = 0;              // visited
+  std::uint64_t in_flight = 0;          // transfers; with `new_run`: settled as a crash leaves them
+  std::vector<Event> events;            // ascending numbers
+  std::vector<SegmentExtent> segments;  // that were read, those made ahead included
 };
 
 // Called for every link, in the order of keys; with several threads, each has a range of keys of

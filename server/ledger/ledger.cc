@@ -83,8 +83,7 @@ Result<std::unique_ptr<Ledger>, std::string> Ledger::open(
   if (reading.cursor && *reading.cursor >= found->place.next_seq) {
     return fmt::format(
         "the ledger ends with record {}, and the shop's outbox has taken {}: the ledger is older "
-        "than its outbox. Restore both together, or remove outbox.db to begin with what the "
-        "ledger has",
+        "than its outbox. Restore both together, or run `tallygate ledger adopt`",
         found->place.next_seq - 1, *reading.cursor);
   }
   if (found->torn_bytes != 0) {
@@ -361,6 +360,13 @@ void Ledger::row_acknowledged(std::string_view link_id) {
 bool Ledger::row_gone(std::string_view link_id) {
   return change_known(link_id,
                       [](Account& account, Entries& entries) { return account.row_gone(entries); });
+}
+
+void Ledger::resolve_doubt(std::string_view link_id) {
+  change_known(link_id, [](Account& account, Entries& entries) {
+    account.resolve_doubt(entries);
+    return true;
+  });
 }
 
 bool Ledger::knows(std::string_view link_id) const {

@@ -140,6 +140,8 @@ class Ledger {
   void row_acknowledged(std::string_view link_id);
   // True: that revokes it.
   bool row_gone(std::string_view link_id);
+  // What was in doubt of it did arrive, elsewhere, as the shop says.
+  void resolve_doubt(std::string_view link_id);
   [[nodiscard]] bool knows(std::string_view link_id) const;
   // Of a link that rests, parent and path are on disk only: find_use() has them.
   [[nodiscard]] std::optional<AccountView> view(std::string_view link_id) const;

@@ -110,6 +110,14 @@ struct EdgeSeen {
   std::int64_t seen_at = 0;  // unix seconds by the database's clock
 };
 
+// What the batches of one stream added to a link's `used` in this generation. There is one for each
+// link that the stream ever told of.
+struct EdgeCount {
+  std::string link_id;
+  std::uint32_t reset_gen = 0;
+  std::uint64_t charged = 0;
+};
+
 class Database {
  public:
   Database() = default;
@@ -185,6 +193,18 @@ class Database {
   [[nodiscard]] virtual Answer<HistoryPage> prune_history(const EventId& after,
                                                           std::int64_t ended_before,
                                                           std::size_t rows_max) = 0;
+  // -- a stream that begins anew (`tallygate ledger adopt`)
+  // Counters of this edge's stream `epoch`: those of the links asked for, in any order; up to
+  // `links_max` of those whose link's id is greater than `after`, by id.
+  [[nodiscard]] virtual Answer<std::vector<EdgeCount>> counters_of(
+      std::uint64_t epoch, std::span<const std::string> link_ids) = 0;
+  [[nodiscard]] virtual Answer<std::vector<EdgeCount>> counters_after(std::uint64_t epoch,
+                                                                      std::string_view after,
+                                                                      std::size_t links_max) = 0;
+  // The registered stream has these from the start; `used` stays as it is.
+  [[nodiscard]] virtual Answer<void> make_counters(std::span<const EdgeCount> counters) = 0;
+  // The registered stream, which has pushed nothing, begins with the batch after `last_seq`.
+  [[nodiscard]] virtual Answer<void> begin_after(std::uint64_t last_seq) = 0;
 
   // All edges that ever pushed. Needs no register_edge().
   [[nodiscard]] virtual Answer<std::vector<EdgeSeen>> edges() = 0;

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace tallygate::shop {
 namespace {
@@ -33,7 +34,8 @@ Exchange::Exchange(Outbox& outbox, Database& database, LedgerPort& ledger, const
       database_(database),
       ledger_(ledger),
       clock_(clock),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      sent_seq_(outbox.sealed_seq()) {}
 
 bool Exchange::turn() {
   const auto now = clock_.steady_now();
@@ -100,15 +102,26 @@ void Exchange::connect(TimePoint now) {
 // Takes the database's word for what it has. False: that cannot be (alarm).
 bool Exchange::locate(std::uint64_t last_seq) {
   status_.alarm.clear();
-  if (last_seq > outbox_.sealed_seq()) {
-    status_.alarm = fmt::format(
-        "{} has batch {} of edge {}, but this edge has made only {}: the ledger's directory was "
-        "restored from a backup or copied; nothing is pushed",
-        database_.name(), last_seq, options_.edge_id, outbox_.sealed_seq());
+  if (last_seq > sent_seq_ || outbox_.lineage() == Lineage::overtaken) {
+    note_overtaken(last_seq);
     return false;
   }
   next_seq_ = std::min(last_seq, outbox_.acknowledged_seq()) + 1;
   return true;
+}
+
+// Another server sends batches in this one's name, or did before this one was restored. For good:
+// this edge goes on making batches, which would take the places of the others. Where the disk does
+// not take the note, the same is found out next time.
+void Exchange::note_overtaken(std::uint64_t last_seq) {
+  static_cast<void>(outbox_.note_overtaken());
+  status_.overtaken = true;
+  status_.alarm = fmt::format(
+      "{} has batch {} of edge {}, which this server never sent ({} is its last): the ledger's "
+      "directory was restored from a backup, or another server has a copy of it. Nothing is "
+      "pushed, and links with a limit are refused, until the server is stopped and `tallygate "
+      "ledger adopt` has run",
+      database_.name(), last_seq, options_.edge_id, sent_seq_);
 }
 
 Exchange::Step Exchange::push_some(std::size_t batches_max) {
@@ -134,14 +147,20 @@ Exchange::Step Exchange::push_next() {
   if (!batch) return back_off(batch.error().text);
   if (!*batch) {
     status_.alarm = fmt::format(
-        "{} lacks batch {} of edge {}, which is not kept any more; nothing is pushed. To go on "
-        "without it: UPDATE tg_edge SET last_seq = {} WHERE edge_id = '{}' AND epoch = {}",
-        database_.name(), next_seq_, options_.edge_id, outbox_.acknowledged_seq(), options_.edge_id,
-        outbox_.epoch());
+        "{} lacks batch {} of edge {}, which is not kept any more; nothing is pushed until the "
+        "server is stopped and `tallygate ledger adopt` has run, which tells all counts anew",
+        database_.name(), next_seq_, options_.edge_id);
     return Step::idle;
   }
+  const bool is_first = next_seq_ > sent_seq_;
+  const auto sent_before = std::exchange(sent_seq_, std::max(sent_seq_, next_seq_));
   const auto pushed = database_.push(**batch);
   if (!pushed) return writing_failed(pushed.error());
+  if (pushed->outcome == Pushed::already_applied && is_first) {
+    sent_seq_ = sent_before;
+    note_overtaken(next_seq_);
+    return Step::idle;
+  }
   if (pushed->outcome == Pushed::gap) {
     const auto last_seq = database_.last_seq();
     if (!last_seq) return reading_failed(last_seq.error());
@@ -277,6 +296,10 @@ Exchange::Step Exchange::scan_rows(TimePoint now) {
   const auto rows = database_.scan(scanned_to_, kScanRowsPerPage);
   if (!rows) return reading_failed(rows.error());
   for (const auto& row : *rows) apply(row);
+  scanned_ += rows->size();
+  if (first_scan_ && options_.on_first_scan && scanned_ >= kScanRowsPerPage) {
+    options_.on_first_scan(scanned_);
+  }
   if (rows->size() < kScanRowsPerPage) {
     rows_scanned_ = true;
     scanned_to_.clear();
@@ -296,6 +319,7 @@ Exchange::Step Exchange::scan_lost(TimePoint now) {
   }
   if (lost->is_end) {
     status_.last_scan_at = clock_.unix_now();
+    if (first_scan_ && options_.on_first_scan) options_.on_first_scan(std::nullopt);
     start_scan(now + scan_every_);
     first_scan_ = false;
     return Step::idle;
@@ -310,6 +334,7 @@ void Exchange::start_scan(TimePoint now) {
   first_scan_ = true;
   rows_scanned_ = false;
   scanned_to_.clear();
+  scanned_ = 0;
   scan_at_ = now;
 }
 

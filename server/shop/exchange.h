@@ -4,12 +4,14 @@
 // Push sends the outbox's batches in order, each behind the gate of tg_edge.last_seq. Where the
 // database says it has fewer than were acknowledged (it was restored from a backup), they are sent
 // again; where it says more, or a batch is needed that is not kept any more, nothing is pushed and
-// the alarm says so.
+// the alarm says so. Where it says more, the ledger is older than what the shop was told in its
+// name (restored or copied): that is noted in the outbox and holds until `tallygate ledger adopt`.
 //
 // Use from one thread at a time. No call throws.
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -29,6 +31,8 @@ struct ExchangeOptions {
   std::chrono::milliseconds poll = std::chrono::seconds(1);
   std::chrono::seconds scan_every = std::chrono::hours(1);  // rows changed behind the triggers
   std::chrono::seconds keep_history{0};                     // 0: for ever
+  // How many rows the first scan after connecting has read; nullopt: it is done. May be empty.
+  std::function<void(std::optional<std::uint64_t>)> on_first_scan{};
 };
 
 // What the row of a link says.
@@ -52,6 +56,7 @@ struct Status {
   std::int64_t last_push_at = 0;       // unix seconds; 0: none since the start
   std::int64_t last_scan_at = 0;       // when all rows had been read; 0: not since the start
   std::uint64_t history_dropped = 0;  // transfers for which the outbox had no room, since the start
+  bool overtaken = false;             // the alarm: links with a limit are refused as well
   std::uint64_t parked = 0;           // items that the database refused, since the start
   std::string last_parked;            // link and reason of the last one
 };
@@ -89,6 +94,7 @@ class Exchange {
 
   void connect(TimePoint now);
   bool locate(std::uint64_t last_seq);
+  void note_overtaken(std::uint64_t last_seq);
   Step push_some(std::size_t batches_max);
   Step push_next();
   Step settle(const Batch& batch);
@@ -118,6 +124,7 @@ class Exchange {
   TimePoint retry_at_{};               // nothing is tried before, look-ups aside
   std::chrono::milliseconds pause_{};  // of the last failure
   std::uint64_t next_seq_ = 1;         // the next batch to send
+  std::uint64_t sent_seq_;             // no batch behind it was ever sent from here
 
   std::optional<std::uint64_t> stamp_;  // all changes up to here were taken; nullopt: look anyway
   TimePoint poll_at_{};
@@ -129,6 +136,7 @@ class Exchange {
   bool first_scan_ = false;  // since connecting: at full speed
   bool rows_scanned_ = false;
   std::string scanned_to_;
+  std::uint64_t scanned_ = 0;
   std::chrono::seconds scan_every_{};
   TimePoint scan_at_{};
 

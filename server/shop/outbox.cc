@@ -60,6 +60,25 @@ Answer<Backlog> Outbox::inspect(const std::filesystem::path& file) {
   }
 }
 
+Answer<std::uint64_t> Outbox::copy(const std::filesystem::path& file,
+                                   const std::filesystem::path& to) {
+  try {
+    {
+      // Of one snapshot; the server beside us writes on.
+      sqlite::Connection source(file.string(), sqlite::OpenMode::read_only, kBusyTimeout);
+      sqlite::Statement(source, "VACUUM INTO ?1").run(to.string());
+    }
+    Store copied(to, kBusyTimeout);
+    sqlite::Statement check(copied.db, "PRAGMA integrity_check");
+    if (!check.step() || check.text(0) != "ok") return Failure{false, to.string() + ": damaged"};
+    check.reset();
+    copied.sql->note_lineage.run(system_clock().unix_now(), static_cast<int>(Lineage::backup));
+    return read_backlog(copied.db, false).consumed_seq;
+  } catch (const sqlite::Error& error) {
+    return failure(file, error);
+  }
+}
+
 Outbox::Outbox(std::unique_ptr<Store> store, const Clock& clock, const OutboxOptions& options)
     : clock_(clock), options_(options), store_(std::move(store)) {}
 
@@ -86,6 +105,7 @@ void Outbox::load() {
     copies_waiting_ = store_->copies_after(at_.acknowledged);
     // One of an older version may have met it and not have written that down.
     has_met_database_ = at_.acknowledged > 0 || store_->has_met();
+    lineage_ = store_->lineage();
     return;
   }
   epoch_ = new_epoch();
@@ -98,6 +118,15 @@ Answer<void> Outbox::meet_database() {
   return guarded<void>([&]() -> Answer<void> {
     store_->sql->meet.run(clock_.unix_now());
     has_met_database_ = true;
+    return {};
+  });
+}
+
+Answer<void> Outbox::note_overtaken() {
+  if (lineage_ != Lineage::own) return {};
+  return guarded<void>([&]() -> Answer<void> {
+    store_->sql->note_lineage.run(clock_.unix_now(), static_cast<int>(Lineage::overtaken));
+    lineage_ = Lineage::overtaken;
     return {};
   });
 }
@@ -144,15 +173,21 @@ bool Outbox::make_room() {
   return store_->bytes_used() <= options_.bytes_max;
 }
 
-void Outbox::append(Position& at, const ledger::Event& event, std::uint32_t ordinal) {
-  auto& sql = *store_->sql;
+// The batch that one more item goes into.
+std::uint64_t Outbox::next_item(Position& at) {
   if (at.open_items >= kBatchItemsMax) {
     ++at.sealed;
     at.open_items = 0;
   }
   const auto seq = at.sealed + 1;
-  if (at.open_items == 0) sql.begin_batch.run(seq, clock_.unix_now());
+  if (at.open_items == 0) store_->sql->begin_batch.run(seq, clock_.unix_now());
   ++at.open_items;
+  return seq;
+}
+
+void Outbox::append(Position& at, const ledger::Event& event, std::uint32_t ordinal) {
+  auto& sql = *store_->sql;
+  const auto seq = next_item(at);
   std::visit(
       Overloaded{[&](const ledger::LinkUsed& used) {
                    sql.add_created.run(seq, event.link_id, used.path);
@@ -208,6 +243,76 @@ Answer<void> Outbox::acknowledge(std::uint64_t seq) {
     transaction.commit();
     at_ = at;
     copies_waiting_ -= std::min(copies, copies_waiting_);
+    return {};
+  });
+}
+
+// -- beginning anew ----------------------------------------------------------------------------
+
+Answer<std::unordered_map<std::string, std::uint64_t>> Outbox::unacknowledged() {
+  using Copies = std::unordered_map<std::string, std::uint64_t>;
+  return guarded<Copies>([&]() -> Answer<Copies> {
+    Copies copies;
+    sqlite::Statement query(store_->db,
+                            "SELECT link_id, reset_gen, sum(copies) FROM counted WHERE seq > ?1"
+                            " GROUP BY link_id, reset_gen");
+    query.bind(at_.acknowledged);
+    while (query.step()) {
+      copies[fmt::format("{} {}", query.text(0), query.integer(1))] =
+          static_cast<std::uint64_t>(query.integer(2));
+    }
+    return copies;
+  });
+}
+
+Answer<void> Outbox::begin_anew(std::uint64_t known_seq, std::uint64_t consumed_seq) {
+  return guarded<void>([&]() -> Answer<void> {
+    anew_ = std::make_unique<Transaction>(store_->db, Transaction::Kind::write);
+    Position at = at_;
+    if (at.open_items > 0) ++at.sealed;
+    at.open_items = 0;
+    // What is kept follows what the database has without a gap, or after one that is past cure.
+    sqlite::Statement oldest(store_->db, "SELECT coalesce(min(seq), ?2) FROM batch WHERE seq > ?1");
+    oldest.bind(known_seq, at.sealed + 1).step();
+    at.acknowledged = static_cast<std::uint64_t>(oldest.integer(0)) - 1;
+    oldest.reset();
+    at.consumed = consumed_seq;
+    for (const char* table : {"created", "blocked", "history", "batch"}) {
+      sqlite::Statement(store_->db, std::string("DELETE FROM ") + table + " WHERE seq <= ?1")
+          .run(at.acknowledged);
+    }
+    store_->db.execute("DELETE FROM counted");
+    sqlite::Statement(store_->db, "UPDATE batch SET acknowledged_at = NULL").run();
+    epoch_ = new_epoch();
+    sqlite::Statement(store_->db, "UPDATE stream SET epoch = ?1").run(epoch_);
+    at_ = at;
+    copies_waiting_ = 0;
+    joiner_.clear();
+    return {};
+  });
+}
+
+Answer<void> Outbox::restate(const Restated& link) {
+  return guarded<void>([&]() -> Answer<void> {
+    auto& sql = *store_->sql;
+    if (link.file_id) sql.add_created.run(next_item(at_), link.link_id, *link.file_id);
+    if (link.copies != 0) {
+      sql.add_counted.run(next_item(at_), link.link_id, link.reset_gen, link.copies);
+    }
+    if (link.blocked) {
+      sql.add_blocked.run(next_item(at_), link.link_id, static_cast<int>(*link.blocked));
+    }
+    return {};
+  });
+}
+
+Answer<void> Outbox::commit_anew() {
+  return guarded<void>([&]() -> Answer<void> {
+    store_->sql->move.run(at_.consumed, at_.sealed, at_.acknowledged, at_.open_items);
+    store_->db.execute("DELETE FROM copied");
+    anew_->commit();
+    anew_.reset();
+    lineage_ = Lineage::own;
     return {};
   });
 }

@@ -38,6 +38,10 @@ CREATE TABLE IF NOT EXISTS history(
   outcome INTEGER NOT NULL, counted INTEGER NOT NULL,
   PRIMARY KEY(seq, event_id)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS met(at INTEGER NOT NULL) STRICT;  -- the database was there
+CREATE TABLE IF NOT EXISTS copied(
+  at      INTEGER NOT NULL,
+  lineage INTEGER NOT NULL                  -- 1 a backup, 2 overtaken; no row: neither
+) STRICT;
 PRAGMA user_version = 1;
 COMMIT;
 )sql";
@@ -105,7 +109,9 @@ OutboxStatements::OutboxStatements(sqlite::Connection& db)
                  "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count,"
                  " pragma_freelist_count, pragma_page_size"),
       has_met(db, "SELECT count(*) FROM met"),
-      meet(db, "INSERT INTO met(at) VALUES(?1)") {}
+      meet(db, "INSERT INTO met(at) VALUES(?1)"),
+      lineage(db, "SELECT coalesce(max(lineage), 0) FROM copied"),
+      note_lineage(db, "INSERT INTO copied(at, lineage) VALUES(?1, ?2)") {}
 
 Outbox::Store::Store(std::filesystem::path path, std::chrono::milliseconds busy_timeout)
     : file(std::move(path)), db(file.string(), sqlite::OpenMode::create, busy_timeout) {
@@ -166,6 +172,10 @@ void Outbox::Store::prune(std::int64_t before, int batches_max) {
 
 bool Outbox::Store::has_met() {
   return single(sql->has_met.bind()) > 0;
+}
+
+Lineage Outbox::Store::lineage() {
+  return static_cast<Lineage>(std::min<std::uint64_t>(single(sql->lineage.bind()), 2));
 }
 
 std::uint64_t Outbox::Store::bytes_used() {

@@ -34,6 +34,8 @@ struct OutboxStatements {
   sqlite::Statement bytes_used;
   sqlite::Statement has_met;
   sqlite::Statement meet;  // ?1 now
+  sqlite::Statement lineage;
+  sqlite::Statement note_lineage;  // ?1 now, ?2 lineage
 };
 
 // Throws sqlite::Error, as everything below.
@@ -44,6 +46,7 @@ struct Outbox::Store {
   // Drops up to `batches_max` batches that were acknowledged before `before` (unix seconds).
   void prune(std::int64_t before, int batches_max);
   [[nodiscard]] bool has_met();
+  [[nodiscard]] Lineage lineage();
   // What the file holds, free pages aside.
   [[nodiscard]] std::uint64_t bytes_used();
   // Copies in batch `seq`; in those after it.

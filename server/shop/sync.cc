@@ -207,6 +207,7 @@ void Sync::serve(Exchange& exchange, std::vector<Request> requests) {
 
 void Sync::publish(Status status) {
   if (!outbox_error_.empty()) status.last_error = outbox_error_;
+  overtaken_ = status.overtaken;
   const std::scoped_lock lock(mutex_);
   status.events_waiting = taken_.size() + events_.size();
   status_ = std::move(status);

@@ -64,6 +64,8 @@ class Sync {
   void flush(std::function<void(bool)> callback);
 
   [[nodiscard]] Status status() const;
+  // The shop knows of copies that the ledger does not: no more of a limited link may be given.
+  [[nodiscard]] bool is_overtaken() const noexcept { return overtaken_; }
 
  private:
   struct LookUpRequest {
@@ -103,6 +105,7 @@ class Sync {
   TimePoint consume_at_{};
 
   std::atomic<std::uint64_t> consumed_seq_;
+  std::atomic<bool> overtaken_ = false;
 
   const Descriptor wake_;     // an eventfd: something changed below
   mutable std::mutex mutex_;  // guards what follows

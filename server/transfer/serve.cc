@@ -5,7 +5,9 @@
 
 #include "core/http/precondition.h"
 #include "core/link/verify.h"
+#include "core/shop/word.h"
 #include "server/http/connection.h"
+#include "server/shop/sync.h"
 #include "server/transfer/admit.h"
 #include "server/transfer/body.h"
 #include "server/transfer/shop_word.h"
@@ -111,12 +113,21 @@ Objection check_state(http::Connection& connection) {
   return reason.empty() ? Objection() : Refused{Problem::link_revoked, reason, {}};
 }
 
+bool is_limited(const http::Request& request) {
+  const auto n = request.grant.limit;
+  return shop::effective_limit(request.look.word, n == 0 ? std::nullopt : std::optional(n))
+      .has_value();
+}
+
 // And is it in time?
 Objection check_word(http::Connection& connection) {
   if (auto objection = check_state(connection)) return objection;
   const net::Services& services = connection.services();
   const http::Request& request = connection.request();
   const ledger::Look& look = request.look;
+  if (services.shop != nullptr && services.shop->is_overtaken() && is_limited(request)) {
+    return Refused{Problem::temporarily_unavailable, "ledger older than the shop's table", {}};
+  }
   const auto& links = connection.policy().settings.links;
   const link::ResumeGrace grace{links.resume_grace / std::chrono::seconds(1), look.unfinished_copy};
   const auto late = link::check_times(request.grant, {look.word.not_before, look.word.expires_at},

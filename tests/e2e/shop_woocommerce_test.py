@@ -1,6 +1,7 @@
 """A WooCommerce shop on MariaDB: its permissions are links, its orders decide, its counters move."""
 
 import secrets
+import shutil
 import unittest
 
 import support
@@ -104,6 +105,30 @@ class WooCommerceTest(support.TestCase):
         self.assertEqual(self.shop.value(
             "SELECT COUNT(*) FROM wp_wc_download_log WHERE permission_id = %s"
             " AND ABS(TIMESTAMPDIFF(SECOND, timestamp, UTC_TIMESTAMP())) < 600", permission), 2)
+
+    def test_a_ledger_that_was_restored_gives_what_remains(self):
+        server = self.start_edge()
+        permissions = [self.sell("4"), self.sell("1")]
+        urls = [server.sign("/a", id=permission) for permission in permissions]
+        self.assertEqual(self.answer(server, urls[0]), 200)
+        self.expect_row(permissions[0], downloads_remaining="3", download_count=1)
+        ledger, copy = server.folder / "ledger", server.folder / "copy"
+        server.command("ledger", "backup", "--dir", ledger, "--to", copy)
+        for url in urls:
+            self.assertEqual(self.answer(server, url), 200)
+        self.expect_row(permissions[0], downloads_remaining="2", download_count=2)
+        self.expect_row(permissions[1], downloads_remaining="0", download_count=1)
+        server.stop()
+        shutil.rmtree(ledger)
+        copy.rename(ledger)
+        server.command("ledger", "adopt", "--config", server.config)
+        server.start()
+        eventually(lambda: health(server)["shop"]["reachable"])
+        self.assertEqual([self.answer(server, urls[0]) for _ in range(3)],
+                         [200, 200, "downloads-exhausted"])
+        self.assertEqual(self.answer(server, urls[1]), "downloads-exhausted")
+        self.expect_row(permissions[0], downloads_remaining="0", download_count=4)
+        self.expect_row(permissions[1], downloads_remaining="0", download_count=1)
 
     def test_what_the_merchant_grants_in_woocommerce_holds(self):
         server = self.start_edge()

@@ -39,6 +39,9 @@ tallygate_e2e(lifecycle)
 tallygate_e2e(links_command)
 tallygate_e2e(ledger_check)
 tallygate_e2e(metrics)
+tallygate_e2e(progress)
+# Needs databases too.
+tallygate_e2e(backup)
 # What the tests of databases stand on.
 tallygate_e2e(database_servers)
 tallygate_e2e(cutting_proxy)

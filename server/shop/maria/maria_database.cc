@@ -63,6 +63,15 @@ std::int64_t unix_now() {
       .count();
 }
 
+std::vector<EdgeCount> read_counters(maria::Statement& query) {
+  std::vector<EdgeCount> counters;
+  while (query.step()) {
+    counters.push_back({query.text(0), static_cast<std::uint32_t>(query.integer(1)),
+                        static_cast<std::uint64_t>(std::max<std::int64_t>(query.integer(2), 0))});
+  }
+  return counters;
+}
+
 }  // namespace
 
 MariaDatabase::MariaDatabase(MariaTarget target, std::string password, config::Schema schema,
@@ -409,6 +418,64 @@ Answer<HistoryPage> MariaDatabase::prune_history(const EventId& after, std::int6
       page.deleted(session.sql.prune->run({from, to, ended_before}));
     }
     return page.result();
+  });
+}
+
+// Rare, all of these: prepared on the spot.
+Answer<std::vector<EdgeCount>> MariaDatabase::counters_of(std::uint64_t epoch,
+                                                          std::span<const std::string> link_ids) {
+  return guarded<std::vector<EdgeCount>>(
+      [&](MariaSession& session) -> Answer<std::vector<EdgeCount>> {
+        maria::Statement query(
+            session.db,
+            "SELECT c.link_id, c.reset_gen, c.charged FROM" +
+                maria::json_rows("id varchar(255) CHARACTER SET ascii COLLATE ascii_bin PATH '$'") +
+                "STRAIGHT_JOIN tg_edge_count c ON c.link_id = j.id AND c.edge_id = ?"
+                " AND c.epoch = ?");
+        json::array list;
+        for (const auto& link_id : link_ids) list.emplace_back(link_id);
+        return read_counters(query.execute({json::serialize(list), edge_.edge_id, epoch}));
+      });
+}
+
+Answer<std::vector<EdgeCount>> MariaDatabase::counters_after(std::uint64_t epoch,
+                                                             std::string_view after,
+                                                             std::size_t links_max) {
+  return guarded<std::vector<EdgeCount>>(
+      [&](MariaSession& session) -> Answer<std::vector<EdgeCount>> {
+        maria::Statement query(session.db,
+                               "SELECT link_id, reset_gen, charged FROM tg_edge_count"
+                               " WHERE edge_id = ? AND epoch = ? AND link_id > ?"
+                               " ORDER BY link_id LIMIT ?");
+        return read_counters(query.execute({edge_.edge_id, epoch, after, links_max}));
+      });
+}
+
+Answer<void> MariaDatabase::make_counters(std::span<const EdgeCount> counters) {
+  return guarded<void>([&](MariaSession& session) -> Answer<void> {
+    maria::Statement insert(
+        session.db,
+        "INSERT INTO tg_edge_count(link_id, edge_id, epoch, total, charged, reset_gen)"
+        " SELECT j.id, ?, ?, 0, j.n, j.g FROM" +
+            maria::charge_rows() +
+            "WHERE true ON DUPLICATE KEY UPDATE charged = VALUES(charged),"
+            " reset_gen = VALUES(reset_gen)");
+    json::array list;
+    for (const auto& counter : counters) {
+      list.push_back(json::array{counter.link_id, 0, counter.charged, counter.reset_gen});
+    }
+    insert.run({edge_.edge_id, edge_.epoch, json::serialize(list)});
+    return {};
+  });
+}
+
+Answer<void> MariaDatabase::begin_after(std::uint64_t last_seq) {
+  return guarded<void>([&](MariaSession& session) -> Answer<void> {
+    maria::Statement(session.db,
+                     "UPDATE tg_edge SET last_seq = ? WHERE edge_id = ? AND epoch = ?"
+                     " AND last_seq = 0")
+        .run({last_seq, edge_.edge_id, edge_.epoch});
+    return {};
   });
 }
 

@@ -53,6 +53,13 @@ class MariaDatabase final : public Database {
   [[nodiscard]] Answer<bool> edit(std::string_view link_id, const Edit& edit) override;
   [[nodiscard]] Answer<HistoryPage> prune_history(const EventId& after, std::int64_t ended_before,
                                                   std::size_t rows_max) override;
+  [[nodiscard]] Answer<std::vector<EdgeCount>> counters_of(
+      std::uint64_t epoch, std::span<const std::string> link_ids) override;
+  [[nodiscard]] Answer<std::vector<EdgeCount>> counters_after(std::uint64_t epoch,
+                                                              std::string_view after,
+                                                              std::size_t links_max) override;
+  [[nodiscard]] Answer<void> make_counters(std::span<const EdgeCount> counters) override;
+  [[nodiscard]] Answer<void> begin_after(std::uint64_t last_seq) override;
   [[nodiscard]] Answer<std::vector<EdgeSeen>> edges() override;
 
  private:

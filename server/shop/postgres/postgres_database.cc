@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "server/shop/history_reader.h"
 #include "server/shop/postgres/postgres_schema.h"
 #include "server/shop/postgres/postgres_statements.h"
@@ -42,6 +44,16 @@ std::vector<Row> read_rows(const postgres::Result& from) {
   rows.reserve(static_cast<std::size_t>(from.rows()));
   for (int i = 0; i < from.rows(); ++i) rows.push_back(read_row(from, i, 0));
   return rows;
+}
+
+std::vector<EdgeCount> read_counters(const postgres::Result& from) {
+  std::vector<EdgeCount> counters;
+  for (int i = 0; i < from.rows(); ++i) {
+    counters.push_back({std::string(from.text(i, 0)),
+                        static_cast<std::uint32_t>(from.integer(i, 1)),
+                        static_cast<std::uint64_t>(std::max<std::int64_t>(from.integer(i, 2), 0))});
+  }
+  return counters;
 }
 
 template <class Items, class Member>
@@ -397,6 +409,59 @@ Answer<HistoryPage> PostgresDatabase::prune_history(const EventId& after, std::i
       page.deleted(pruned.affected());
     }
     return page.result();
+  });
+}
+
+// Rare, all of these: not prepared.
+Answer<std::vector<EdgeCount>> PostgresDatabase::counters_of(
+    std::uint64_t epoch, std::span<const std::string> link_ids) {
+  return guarded<std::vector<EdgeCount>>(
+      [&](postgres::Connection& db) -> Answer<std::vector<EdgeCount>> {
+        const Parameter values[] = {
+            edge_.edge_id, epoch,
+            column(link_ids, [](const std::string& id) { return std::string_view(id); })};
+        return read_counters(
+            db.query("SELECT link_id, reset_gen, charged FROM tg_edge_count"
+                     " WHERE edge_id = $1 AND epoch = $2 AND link_id = ANY($3::text[])",
+                     values));
+      });
+}
+
+Answer<std::vector<EdgeCount>> PostgresDatabase::counters_after(std::uint64_t epoch,
+                                                                std::string_view after,
+                                                                std::size_t links_max) {
+  return guarded<std::vector<EdgeCount>>(
+      [&](postgres::Connection& db) -> Answer<std::vector<EdgeCount>> {
+        const Parameter values[] = {edge_.edge_id, epoch, after, links_max};
+        return read_counters(db.query(
+            "SELECT link_id, reset_gen, charged FROM tg_edge_count"
+            " WHERE edge_id = $1 AND epoch = $2 AND link_id > $3 ORDER BY link_id LIMIT $4",
+            values));
+      });
+}
+
+Answer<void> PostgresDatabase::make_counters(std::span<const EdgeCount> counters) {
+  return guarded<void>([&](postgres::Connection& db) -> Answer<void> {
+    const Parameter values[] = {
+        edge_.edge_id, edge_.epoch, column(counters, &EdgeCount::link_id),
+        column(counters, &EdgeCount::charged),
+        column(counters, [](const auto& c) { return std::uint64_t{c.reset_gen}; })};
+    db.query(
+        "INSERT INTO tg_edge_count(link_id, edge_id, epoch, total, charged, reset_gen)"
+        " SELECT l, $1, $2, 0, n, g FROM unnest($3::text[], $4::bigint[], $5::bigint[]) x(l, n, g)"
+        " ON CONFLICT (link_id, edge_id, epoch) DO UPDATE"
+        " SET charged = EXCLUDED.charged, reset_gen = EXCLUDED.reset_gen",
+        values);
+    return {};
+  });
+}
+
+Answer<void> PostgresDatabase::begin_after(std::uint64_t last_seq) {
+  return guarded<void>([&](postgres::Connection& db) -> Answer<void> {
+    const Parameter values[] = {edge_.edge_id, edge_.epoch, last_seq};
+    db.query("UPDATE tg_edge SET last_seq = $3 WHERE edge_id = $1 AND epoch = $2 AND last_seq = 0",
+             values);
+    return {};
   });
 }
 

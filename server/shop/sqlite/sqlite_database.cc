@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "server/shop/history_reader.h"
@@ -73,6 +74,11 @@ void apply_batch(SqliteSession& session, const Edge& edge, const Batch& batch, b
                        row.file_size, static_cast<int>(row.outcome), row.counted);
     });
   }
+}
+
+EdgeCount read_counter(const sqlite::Statement& from) {
+  return {from.text(0), static_cast<std::uint32_t>(from.integer(1)),
+          static_cast<std::uint64_t>(std::max<std::int64_t>(from.integer(2), 0))};
 }
 
 // The file at our path is not the one that is open.
@@ -322,6 +328,66 @@ Answer<HistoryPage> SqliteDatabase::prune_history(const EventId& after, std::int
       page.deleted(static_cast<std::size_t>(session.db.changes()));
     }
     return page.result();
+  });
+}
+
+// Rare, all of these: prepared on the spot.
+Answer<std::vector<EdgeCount>> SqliteDatabase::counters_of(std::uint64_t epoch,
+                                                           std::span<const std::string> link_ids) {
+  return guarded<std::vector<EdgeCount>>(
+      [&](SqliteSession& session) -> Answer<std::vector<EdgeCount>> {
+        std::vector<EdgeCount> counters;
+        sqlite::Statement query(session.db,
+                                "SELECT link_id, reset_gen, charged FROM tg_edge_count"
+                                " WHERE edge_id = ?1 AND epoch = ?2 AND link_id = ?3");
+        Transaction snapshot(session.db, Transaction::Kind::read);
+        for (const auto& link_id : link_ids) {
+          query.bind(edge_.edge_id, epoch, link_id);
+          while (query.step()) counters.push_back(read_counter(query));
+        }
+        return counters;
+      });
+}
+
+Answer<std::vector<EdgeCount>> SqliteDatabase::counters_after(std::uint64_t epoch,
+                                                              std::string_view after,
+                                                              std::size_t links_max) {
+  return guarded<std::vector<EdgeCount>>(
+      [&](SqliteSession& session) -> Answer<std::vector<EdgeCount>> {
+        std::vector<EdgeCount> counters;
+        sqlite::Statement query(session.db,
+                                "SELECT link_id, reset_gen, charged FROM tg_edge_count"
+                                " WHERE edge_id = ?1 AND epoch = ?2 AND link_id > ?3"
+                                " ORDER BY link_id LIMIT ?4");
+        query.bind(edge_.edge_id, epoch, after, links_max);
+        while (query.step()) counters.push_back(read_counter(query));
+        return counters;
+      });
+}
+
+Answer<void> SqliteDatabase::make_counters(std::span<const EdgeCount> counters) {
+  return guarded<void>([&](SqliteSession& session) -> Answer<void> {
+    sqlite::Statement insert(
+        session.db,
+        "INSERT INTO tg_edge_count(link_id, edge_id, epoch, total, charged, reset_gen)"
+        " VALUES(?1, ?2, ?3, 0, ?4, ?5) ON CONFLICT(link_id, edge_id, epoch) DO UPDATE"
+        " SET charged = ?4, reset_gen = ?5");
+    Transaction transaction(session.db, Transaction::Kind::write);
+    for (const auto& counter : counters) {
+      insert.run(counter.link_id, edge_.edge_id, edge_.epoch, counter.charged, counter.reset_gen);
+    }
+    transaction.commit();
+    return {};
+  });
+}
+
+Answer<void> SqliteDatabase::begin_after(std::uint64_t last_seq) {
+  return guarded<void>([&](SqliteSession& session) -> Answer<void> {
+    sqlite::Statement(session.db,
+                      "UPDATE tg_edge SET last_seq = ?3 WHERE edge_id = ?1 AND epoch = ?2"
+                      " AND last_seq = 0")
+        .run(edge_.edge_id, edge_.epoch, last_seq);
+    return {};
   });
 }
 

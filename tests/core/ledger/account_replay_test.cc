@@ -288,6 +288,7 @@ TEST(AccountReplay, RefusesWhatCannotFollow) {
       {"a use of another path", {used}, Used{"p", "/g"}, true},
       {"the end of a transfer that left nothing else", {}, TransferEnded{}, true},
       {"a crash with nothing in flight", {}, Crashed{}, true},
+      {"doubt that is resolved and was none", {}, Resolved{}, true},
       {"a crash with something in flight", {used, opened}, Crashed{}, true},
       {"forgetting what nobody knows", {}, Forgotten{}, true},
       {"forgetting what is in flight", {used, opened}, Forgotten{}, false},

@@ -380,6 +380,23 @@ TEST(Meters, ACrashCountsTheLeaseAsDeliveredAndLeavesItInDoubt) {
   EXPECT_EQ(link.meters.flights(), 0);
 }
 
+TEST(Meters, WhatIsResolvedMayNotBeFetchedOnceMore) {
+  for (const bool is_resolved : {false, true}) {
+    TestLink link(1);
+    const auto flight = link.admit(1000, {0, 1000});
+    ASSERT_TRUE(flight);
+    ASSERT_TRUE(link.meters.lease(*flight, 1000));
+    link.meters.crash();
+    EXPECT_EQ(link.meters.copies(), 1);
+    EXPECT_TRUE(link.meters.has_doubt());
+    if (is_resolved) link.meters.resolve_doubt();
+    EXPECT_EQ(link.meters.has_doubt(), !is_resolved);
+    EXPECT_EQ(link.meters.copies(), 1);
+    EXPECT_EQ(link.meters.counted(), 1);
+    EXPECT_EQ(link.admit(1000, {0, 1000}).has_value(), !is_resolved);
+  }
+}
+
 TEST(Meters, ACrashBeforeAnyLeaseLeavesNoDoubt) {
   TestLink link(1);
   ASSERT_TRUE(link.admit(1000, {0, 1000}));

@@ -39,6 +39,7 @@ inline std::vector<Record> sample_records() {
       {link, ended},
       {link, Crashed{}},
       {link, Forgotten{}},
+      {link, Resolved{}},
   };
 }
 

@@ -357,7 +357,7 @@ TEST_F(ExchangeTest, BatchThatIsNotKeptAnyMoreRaisesTheAlarmUntilAnOperatorActs)
   turn();
   EXPECT_EQ(ledger.word("a").state, State::revoked) << "the shop is still heard";
 
-  merchant().execute(status().alarm.substr(status().alarm.find("UPDATE")));
+  merchant().execute("UPDATE tg_edge SET last_seq = 3");
   turn();
   EXPECT_EQ(status().alarm, "");
   EXPECT_EQ(used(), "6");
@@ -374,6 +374,35 @@ TEST_F(ExchangeTest, DatabaseThatIsAheadOfTheOutboxRaisesTheAlarm) {
   EXPECT_NE(status().alarm.find("has batch 7"), std::string::npos) << status().alarm;
   EXPECT_EQ(used(), "3");
   EXPECT_TRUE(status().reachable);
+  EXPECT_TRUE(status().overtaken);
+  // This edge goes on counting: its batches must not take the places of those that it lacks.
+  std::vector<ledger::Event> more;
+  for (std::uint64_t seq = 4; seq < 10'004; ++seq) more.push_back(ended(seq, "b", 0, 1));
+  ASSERT_TRUE(edge->outbox->consume(more));
+  ASSERT_GT(edge->outbox->sealed_seq(), 7u);
+  turn();
+  EXPECT_TRUE(status().overtaken);
+  crash();
+  turn();
+  EXPECT_TRUE(status().overtaken);
+  EXPECT_EQ(edge->outbox->lineage(), Lineage::overtaken);
+  EXPECT_EQ(used(), "3");
+}
+
+TEST_F(ExchangeTest, BatchThatAnotherServerSentInOurNameIsNotTakenForOurs) {
+  start();
+  consume({use(1, "a"), counted(2, "a", 3)});
+  turn();
+  EXPECT_EQ(used(), "3");
+  consume({counted(3, "a", 1)});
+  ASSERT_TRUE(edge->outbox->seal());
+  merchant().execute("UPDATE tg_edge SET last_seq = last_seq + 1");
+  turn();
+  EXPECT_TRUE(status().overtaken);
+  EXPECT_EQ(edge->outbox->acknowledged_seq(), 1u) << "its counts are still to be told";
+  turn();
+  EXPECT_TRUE(status().overtaken);
+  EXPECT_EQ(edge->outbox->lineage(), Lineage::overtaken);
 }
 
 TEST_F(ExchangeTest, MissingDatabaseIsMadeAtTheFirstStartAndNeverLater) {

@@ -43,7 +43,9 @@ class FaultyDatabase final : public Database {
   Answer<PushReport> push(const Batch& batch) override {
     if (away || std::exchange(refuse_pushes, std::max(refuse_pushes - 1, 0)) > 0) return failure();
     if (std::exchange(duplicate_pushes, std::max(duplicate_pushes - 1, 0)) > 0) {
-      if (auto first = real_.push(batch); !first) return first;
+      auto first = real_.push(batch);
+      if (first) static_cast<void>(real_.push(batch));
+      return first;
     }
     auto report = real_.push(batch);
     if (std::exchange(lose_answers, std::max(lose_answers - 1, 0)) > 0) return failure();
@@ -89,6 +91,24 @@ class FaultyDatabase final : public Database {
     if (away) return failure();
     if (refuses_prunes) return Failure{false, "DELETE command denied"};
     return real_.prune_history(after, ended_before, rows_max);
+  }
+  Answer<std::vector<EdgeCount>> counters_of(std::uint64_t epoch,
+                                             std::span<const std::string> link_ids) override {
+    if (away) return failure();
+    return real_.counters_of(epoch, link_ids);
+  }
+  Answer<std::vector<EdgeCount>> counters_after(std::uint64_t epoch, std::string_view after,
+                                                std::size_t links_max) override {
+    if (away) return failure();
+    return real_.counters_after(epoch, after, links_max);
+  }
+  Answer<void> make_counters(std::span<const EdgeCount> counters) override {
+    if (away) return failure();
+    return real_.make_counters(counters);
+  }
+  Answer<void> begin_after(std::uint64_t last_seq) override {
+    if (away) return failure();
+    return real_.begin_after(last_seq);
   }
   Answer<std::vector<EdgeSeen>> edges() override { return real_.edges(); }
 

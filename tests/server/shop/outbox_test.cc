@@ -42,6 +42,84 @@ TEST_F(OutboxTest, KeepsItsEpochAndPositionAcrossARestart) {
   EXPECT_NE(Outbox::open(dir / "other.db", clock, {}).value()->epoch(), epoch);
 }
 
+TEST_F(OutboxTest, CopyIsWholeAndKnowsThatItIsOne) {
+  consume({used(1, "a"), counted(2, "a", 3)});
+  ASSERT_TRUE(outbox->seal());
+  consume({counted(3, "a", 1)});
+  EXPECT_EQ(Outbox::copy(file, dir / "copy.db").value(), 3u) << "beside the one that has it open";
+  EXPECT_FALSE(std::filesystem::exists(dir / "copy.db-wal"));
+  const auto copy = Outbox::open(dir / "copy.db", clock, {}).value();
+  EXPECT_EQ(copy->lineage(), Lineage::backup);
+  EXPECT_EQ(copy->epoch(), outbox->epoch());
+  EXPECT_EQ(copy->consumed_seq(), 3u);
+  EXPECT_TRUE(copy->has_open_items());
+  EXPECT_EQ(copy->read(1).value()->counted, (std::vector<CountedCopies>{{"a", 0, 3}}));
+  EXPECT_EQ(outbox->lineage(), Lineage::own);
+  EXPECT_FALSE(Outbox::copy(file, dir / "copy.db")) << "nothing is written over";
+  EXPECT_FALSE(Outbox::copy(dir / "absent.db", dir / "other.db"));
+}
+
+TEST_F(OutboxTest, ThatWasOvertakenRemembersIt) {
+  ASSERT_TRUE(outbox->note_overtaken());
+  EXPECT_EQ(outbox->lineage(), Lineage::overtaken);
+  reopen();
+  EXPECT_EQ(outbox->lineage(), Lineage::overtaken);
+}
+
+TEST_F(OutboxTest, BeginsAnewWithoutCountsAndWithWhatTheDatabaseLacksBesides) {
+  for (const char* link : {"a", "b", "c"}) {
+    const auto seq = outbox->consumed_seq();
+    consume({used(seq + 1, link), counted(seq + 2, link, 1), ended(seq + 3, link, 0, 1'000'000, 1),
+             blocked(seq + 4, link, ledger::Blocked::copies)});
+    ASSERT_TRUE(outbox->seal());
+  }
+  ASSERT_TRUE(outbox->acknowledge(1));
+  consume({counted(13, "d", 2)});
+  EXPECT_EQ(outbox->unacknowledged().value(),
+            (std::unordered_map<std::string, std::uint64_t>{{"b 0", 1}, {"c 0", 1}, {"d 0", 2}}));
+  const auto epoch = outbox->epoch();
+  const auto history = read(3).history;
+  // The database was restored, and has less than it once had.
+  for (const bool commit : {false, true}) {
+    ASSERT_TRUE(outbox->begin_anew(0, 20));
+    ASSERT_TRUE(outbox->restate({"a", std::nullopt, 2, 7, std::nullopt}));
+    ASSERT_TRUE(outbox->restate({"e", "/e.flac", 0, 0, ledger::Blocked::traffic}));
+    if (commit) {
+      ASSERT_TRUE(outbox->commit_anew());
+    }
+    reopen();
+    EXPECT_EQ(outbox->epoch() == epoch, !commit) << "all of it or nothing";
+  }
+  EXPECT_EQ(outbox->consumed_seq(), 20u);
+  EXPECT_EQ(outbox->acknowledged_seq(), 0u);
+  EXPECT_EQ(outbox->sealed_seq(), 4u);
+  EXPECT_EQ(read(1).created.size(), 1u);
+  EXPECT_EQ(read(2).blocked.size(), 1u);
+  EXPECT_EQ(read(3).history.at(0).event_id, history.at(0).event_id);
+  for (std::uint64_t seq = 1; seq <= 4; ++seq) EXPECT_TRUE(read(seq).counted.empty()) << seq;
+  ASSERT_TRUE(outbox->seal());
+  const auto restated = read(5);
+  EXPECT_EQ(restated.counted, (std::vector<CountedCopies>{{"a", 2, 7}}));
+  EXPECT_EQ(restated.created, (std::vector<CreatedRow>{{"e", "/e.flac"}}));
+  EXPECT_EQ(restated.blocked, (std::vector<BlockedRow>{{"e", ledger::Blocked::traffic}}));
+}
+
+TEST_F(OutboxTest, BeginsAnewBehindADatabaseThatHasMore) {
+  consume({used(1, "a"), counted(2, "a", 1)});
+  ASSERT_TRUE(outbox->seal());
+  ASSERT_TRUE(outbox->note_overtaken());
+  ASSERT_TRUE(outbox->begin_anew(9, 2));
+  ASSERT_TRUE(outbox->commit_anew());
+  EXPECT_EQ(outbox->lineage(), Lineage::own);
+  EXPECT_EQ(outbox->acknowledged_seq(), outbox->sealed_seq());
+  EXPECT_FALSE(outbox->has_open_items());
+  EXPECT_FALSE(outbox->read(1).value());
+  consume({counted(3, "a", 1)});
+  ASSERT_TRUE(outbox->seal());
+  EXPECT_EQ(read(outbox->acknowledged_seq() + 1).counted,
+            (std::vector<CountedCopies>{{"a", 0, 1}}));
+}
+
 TEST_F(OutboxTest, TakesEachEventOnceHoweverOftenItComes) {
   consume({counted(1, "a", 1), counted(2, "a", 2)});
   consume({counted(1, "a", 1), counted(2, "a", 2), counted(3, "a", 4)});
