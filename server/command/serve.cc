@@ -1,6 +1,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <chrono>
 #include <csignal>
 #include <memory>
 #include <string>
@@ -14,7 +15,9 @@
 #include "server/command/commands.h"
 #include "server/command/configuration.h"
 #include "server/command/exit_code.h"
+#include "server/command/service_manager.h"
 #include "server/command/signals.h"
+#include "server/net/handed_over.h"
 
 namespace tallygate::command {
 namespace {
@@ -30,6 +33,10 @@ int check(const std::string& file) {
   return kDone;
 }
 
+// What the end takes at most behind drain_timeout, and some more: bytes that are on their way
+// arrive, the journal is synced, the shop is told.
+constexpr std::chrono::seconds kBehindDrain{20};
+
 int serve(const std::string& file) {
   auto configuration = load_configuration(file, Purpose::serving);
   if (!configuration) {
@@ -39,8 +46,14 @@ int serve(const std::string& file) {
   for (const std::string& line : configuration->warnings) {
     fmt::print(stderr, "tallygate: warning: {}\n", line);
   }
+  auto handed_over = net::take_handed_over();
+  if (!handed_over) {
+    fmt::print(stderr, "tallygate: {}\n", handed_over.error());
+    return kFailed;
+  }
   Signals signals;  // before any thread, so that all of them leave the signals to us
-  auto app = Application::start(std::move(*configuration), system_clock());
+  ServiceManager service_manager;
+  auto app = Application::start(std::move(*configuration), system_clock(), std::move(*handed_over));
   if (!app) {
     fmt::print(stderr, "tallygate: {}\n", app.error());
     return kFailed;
@@ -48,8 +61,15 @@ int serve(const std::string& file) {
   for (const std::string& address : (*app)->addresses()) {
     fmt::print(stderr, "tallygate: serving on {}\n", address);
   }
-  while (signals.wait() == Signals::Asked::reload) (*app)->reload({});
+  service_manager.ready(fmt::format("serving on {}", fmt::join((*app)->addresses(), ", ")),
+                        [&app] { return (*app)->pulse(); });
+  while (signals.wait() == Signals::Asked::reload) {
+    service_manager.reloading();
+    (*app)->reload([&service_manager](const net::Reloaded&) { service_manager.reloaded(); });
+  }
   fmt::print(stderr, "tallygate: draining\n");
+  service_manager.stopping("draining: running downloads finish, or go on later",
+                           (*app)->policy()->settings.server.drain_timeout + kBehindDrain);
   (*app)->drain(signals.at_once());
   fmt::print(stderr, "tallygate: done\n");
   return kDone;

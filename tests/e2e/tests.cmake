@@ -36,6 +36,7 @@ tallygate_e2e(commands)
 tallygate_e2e(settings)
 tallygate_e2e(reload)
 tallygate_e2e(lifecycle)
+tallygate_e2e(service_manager)
 tallygate_e2e(links_command)
 tallygate_e2e(ledger_check)
 # What the tests of databases stand on.
