@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unittest
 
-from machine import NotHere, eventually, new_machine
+from machine import NotHere, clean_debian, eventually, new_machine
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TALLYGATE_BUILD") or PROJECT / "build/dev")
@@ -53,8 +53,11 @@ def commands_of_the_readme():
 def setUpModule():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tallygate-package-"))
     unittest.addModuleCleanup(shutil.rmtree, folder)
-    package, newer = make_packages(folder)
     try:
+        if shutil.which("dpkg-shlibdeps") is None:
+            raise NotHere("dpkg-dev is not here")
+        clean_debian()
+        package, newer = make_packages(folder)
         machine = new_machine(package)
     except NotHere as failure:
         print(f"SKIP: {failure}", flush=True)
