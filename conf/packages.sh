@@ -8,7 +8,7 @@ build=(
   g++ cmake ninja-build ccache pkg-config
   libboost1.81-dev libboost-json1.81-dev libssl-dev libxxhash-dev liburing-dev libsqlite3-dev
   libtomlplusplus-dev libcli11-dev libfmt-dev
-  libpq-dev libmariadb-dev libhowardhinnant-date-dev
+  libpq-dev libmariadb-dev libhowardhinnant-date-dev libsystemd-dev
   media-types   # /etc/mime.types
 )
 tests=(
@@ -19,6 +19,9 @@ tests=(
   e2fsprogs mount               # a file system of a few megabytes, to be filled and frozen
   openssl       # makes the certificates of a test
   logrotate     # renames the access log as on a server
+  man-db mandoc                                    # read the manual
+  dpkg-dev file                                    # make the Debian package
+  systemd debootstrap systemd-container iproute2   # a clean Debian to install it in
   python3       # the end-to-end tests, and these are their clients:
   curl wget aria2 nginx php-cli nodejs testssl.sh
   postgresql mariadb-server     # shops' databases; each test starts one of its own

@@ -95,6 +95,12 @@ std::string commented_out(std::string_view text) {
 
 }  // namespace
 
+SettingText setting_text(const Declaration& declaration) {
+  return {
+      declaration.presence == Presence::required ? "(required)" : toml_text(declaration.rule, {}),
+      sentences(declaration), type_and_bounds(declaration)};
+}
+
 std::string settings_help() {
   std::string out =
       "Settings (TOML; durations are texts with unit: ms, s, m, h or d; read at the start)\n";

@@ -4,6 +4,16 @@
 
 namespace tallygate::config {
 
+struct Declaration;
+
+// One setting in words.
+struct SettingText {
+  std::string shown;            // its default in TOML; "(required)"
+  std::string sentences;        // what it does, and what of it is not in this version
+  std::string type_and_bounds;  // "Duration, 1s to 1h: reason."
+};
+[[nodiscard]] SettingText setting_text(const Declaration& declaration);
+
 // For --help: name, default, what it does and takes, of every setting.
 [[nodiscard]] std::string settings_help();
 

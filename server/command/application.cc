@@ -197,7 +197,8 @@ net::Reloaded Application::do_reload() {
 }
 
 Result<std::unique_ptr<Application>, std::string> Application::start(Configuration configuration,
-                                                                     const Clock& clock) {
+                                                                     const Clock& clock,
+                                                                     net::HandedOver handed_over) {
   std::unique_ptr<Application> app(new Application(configuration, clock));
   const auto& settings = configuration.settings;
   const unsigned threads = settings.server.threads != 0
@@ -205,7 +206,7 @@ Result<std::unique_ptr<Application>, std::string> Application::start(Configurati
                                : std::max(1u, std::thread::hardware_concurrency());
 
   // The ports first: a server that cannot have them leaves no trace.
-  auto listeners = net::bind_listeners(settings, threads);
+  auto listeners = net::bind_listeners(settings, threads, std::move(handed_over));
   if (!listeners) return listeners.error();
   app->addresses_ = listeners->addresses;
 
@@ -246,6 +247,15 @@ Result<std::unique_ptr<Application>, std::string> Application::start(Configurati
     return wrong;
   }
   return app;
+}
+
+Pulse Application::pulse() const {
+  Pulse pulse;
+  for (std::size_t i = 0; i < workers_->size(); ++i) {
+    pulse.worker_ticks.push_back(workers_->at(i).ticks());
+  }
+  pulse.journal_busy_for = ledger_->journal_busy_for();
+  return pulse;
 }
 
 Application::~Application() {

@@ -5,6 +5,8 @@
 // header.
 #pragma once
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,11 +27,17 @@ namespace tallygate::command {
 
 class ShopBridge;
 
+struct Pulse {
+  std::vector<std::uint64_t> worker_ticks;
+  std::chrono::nanoseconds journal_busy_for{0};
+};
+
 class Application {
  public:
   // Everything that can fail fails here, before anything is served. The error is for the operator.
+  // Sockets that were handed over are used instead of binding (listeners.h).
   [[nodiscard]] static Result<std::unique_ptr<Application>, std::string> start(
-      Configuration configuration, const Clock& clock);
+      Configuration configuration, const Clock& clock, net::HandedOver handed_over = {});
   ~Application();  // drains at once
   Application(const Application&) = delete;
   Application& operator=(const Application&) = delete;
@@ -46,6 +54,9 @@ class Application {
   // Opens the access log's file anew, after it was renamed. The error is for the operator, and the
   // old one is written on.
   [[nodiscard]] Result<void, std::string> reopen_log() { return access_log_->reopen(); }
+  // How often each worker has ticked, and how long the disk has not answered the journal: for
+  // whoever watches that they move. Any thread, until drain().
+  [[nodiscard]] Pulse pulse() const;
   // Finishes running transfers within drain_timeout, settles, syncs, tells the shop. `at_once` cuts
   // the waiting short. Idempotent.
   void drain(const std::atomic<bool>& at_once);

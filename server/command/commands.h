@@ -1,12 +1,17 @@
 // The commands, each with its options. All end with one of the codes in exit_code.h; results go to
 // standard output, messages to standard error.
 #pragma once
+#include <memory>
 
 namespace CLI {
 class App;
 }
 
 namespace tallygate::command {
+
+// The whole command line, in the order in which the help shows it; the manual and the completion
+// for bash are made from it as well. `exit_code` must outlive it.
+[[nodiscard]] std::unique_ptr<CLI::App> make_command_line(int& exit_code);
 
 // Each adds its commands to `app`; the one that is chosen runs while the command line is parsed,
 // and writes its exit code to `exit_code`.

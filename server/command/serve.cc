@@ -1,6 +1,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <chrono>
 #include <csignal>
 #include <memory>
 #include <string>
@@ -14,7 +15,9 @@
 #include "server/command/commands.h"
 #include "server/command/configuration.h"
 #include "server/command/exit_code.h"
+#include "server/command/service_manager.h"
 #include "server/command/signals.h"
+#include "server/net/handed_over.h"
 #include "server/net/say.h"
 
 namespace tallygate::command {
@@ -40,6 +43,10 @@ void reopen_log(Application& app) {
   }
 }
 
+// What the end takes at most behind drain_timeout, and some more: bytes that are on their way
+// arrive, the journal is synced, the shop is told.
+constexpr std::chrono::seconds kBehindDrain{20};
+
 int serve(const std::string& file) {
   auto configuration = load_configuration(file, Purpose::serving);
   if (!configuration) {
@@ -49,8 +56,14 @@ int serve(const std::string& file) {
   for (const std::string& line : configuration->warnings) {
     say(Severity::warning, "warning: " + line);
   }
+  auto handed_over = net::take_handed_over();
+  if (!handed_over) {
+    say(Severity::error, handed_over.error());
+    return kFailed;
+  }
   Signals signals;  // before any thread, so that all of them leave the signals to us
-  auto app = Application::start(std::move(*configuration), system_clock());
+  ServiceManager service_manager;
+  auto app = Application::start(std::move(*configuration), system_clock(), std::move(*handed_over));
   if (!app) {
     say(Severity::error, app.error());
     return kFailed;
@@ -58,14 +71,19 @@ int serve(const std::string& file) {
   for (const std::string& address : (*app)->addresses()) {
     say(Severity::info, "serving on " + address);
   }
+  service_manager.ready(fmt::format("serving on {}", fmt::join((*app)->addresses(), ", ")),
+                        [&app] { return (*app)->pulse(); });
   for (auto asked = signals.wait(); asked != Signals::Asked::stop; asked = signals.wait()) {
     if (asked == Signals::Asked::reload) {
-      (*app)->reload({});
+      service_manager.reloading();
+      (*app)->reload([&service_manager](const net::Reloaded&) { service_manager.reloaded(); });
     } else {
       reopen_log(**app);
     }
   }
   say(Severity::info, "draining");
+  service_manager.stopping("draining: running downloads finish, or go on later",
+                           (*app)->policy()->settings.server.drain_timeout + kBehindDrain);
   (*app)->drain(signals.at_once());
   say(Severity::info, "done");
   return kDone;

@@ -118,11 +118,13 @@ void Journal::kick() {
 }
 
 bool Journal::is_unavailable() const {
-  if (failed_ || crowded_ || refusing_) return true;
+  return failed_ || crowded_ || refusing_ || busy_for() > kStalledAfter;
+}
+
+std::chrono::nanoseconds Journal::busy_for() const {
   const std::int64_t since = busy_since_;
-  if (since == 0) return false;
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return now - std::chrono::nanoseconds(since) > kStalledAfter;
+  if (since == 0) return 0ns;
+  return std::chrono::steady_clock::now().time_since_epoch() - std::chrono::nanoseconds(since);
 }
 
 std::string Journal::trouble() const {
@@ -130,13 +132,8 @@ std::string Journal::trouble() const {
     const std::lock_guard lock(mutex_);
     if (failed_ || refusing_) return trouble_;
   }
-  const std::int64_t since = busy_since_;
-  if (since != 0) {
-    const auto busy =
-        std::chrono::steady_clock::now().time_since_epoch() - std::chrono::nanoseconds(since);
-    if (busy > kStalledAfter) {
-      return fmt::format("the disk has not answered the journal for {} s", busy / 1s);
-    }
+  if (const auto busy = busy_for(); busy > kStalledAfter) {
+    return fmt::format("the disk has not answered the journal for {} s", busy / 1s);
   }
   return crowded_ ? "too much waits for the journal's disk" : "";
 }

@@ -66,6 +66,8 @@ class Journal {
   // answered for a while, or too much waits for it already. Appending works all the same, since
   // what is appended then is bounded by what was admitted before.
   [[nodiscard]] bool is_unavailable() const;
+  // How long the write at hand has been under way; 0: nothing is being written.
+  [[nodiscard]] std::chrono::nanoseconds busy_for() const;
   // Why; empty: it can be written.
   [[nodiscard]] std::string trouble() const;
   // Returns when everything appended so far is durable, the journal has failed, or `timeout` is

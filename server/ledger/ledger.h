@@ -154,6 +154,8 @@ class Ledger {
   [[nodiscard]] const Journal& journal() const { return *journal_; }
   // Why limited links cannot be served; empty: they can.
   [[nodiscard]] std::string failure() const { return journal_->trouble(); }
+  // How long the disk has not answered the journal; 0: nothing is asked of it. Any thread.
+  [[nodiscard]] std::chrono::nanoseconds journal_busy_for() const { return journal_->busy_for(); }
   // What an operator should see to, while all are served still; empty: nothing.
   [[nodiscard]] std::string warning() const { return keeper_->trouble(); }
   // Other settings, after a reload. What waste is allowed a link hears of when no transfer of it is

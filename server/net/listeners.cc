@@ -1,5 +1,6 @@
 #include "server/net/listeners.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -37,12 +38,16 @@ Result<Descriptor> bind_socket(const Endpoint& endpoint, bool share_port, bool v
   return fd;
 }
 
-Result<std::uint16_t> bound_port(const Descriptor& fd) {
+Result<Endpoint> bound_endpoint(const Descriptor& fd) {
   Endpoint endpoint;
   auto size = static_cast<socklen_t>(endpoint.capacity());
   if (::getsockname(fd.get(), endpoint.data(), &size) != 0) return last_error();
   endpoint.resize(size);
-  return endpoint.port();
+  return endpoint;
+}
+
+std::string shown(const config::ListenAddress& address, bool is_tls) {
+  return (is_tls ? "https://" : "") + config::format_listen_address(address);
 }
 
 // One setting's addresses, for the empty string if all could be bound, else why not.
@@ -63,29 +68,56 @@ std::string bind_all(std::string_view setting, const std::vector<config::ListenA
     {
       const auto alone = bind_socket({host, address.port}, false, v6_only);
       if (!alone) return failed(alone.error());
-      const auto port = bound_port(*alone);
-      if (!port) return failed(port.error());
-      address.port = *port;
+      const auto bound = bound_endpoint(*alone);
+      if (!bound) return failed(bound.error());
+      address.port = bound->port();
     }
     for (auto& sockets : listeners.sockets) {
       auto fd = bind_socket({host, address.port}, true, v6_only);
       if (!fd) return failed(fd.error());
       sockets.push_back({std::move(*fd), host.is_v6(), is_tls});
     }
-    listeners.addresses.push_back((is_tls ? "https://" : "") +
-                                  config::format_listen_address(address));
+    listeners.addresses.push_back(shown(address, is_tls));
+  }
+  return {};
+}
+
+// Each worker gets a descriptor of its own for every one of these sockets; empty: done.
+std::string share_all(const std::vector<Descriptor>& handed_over, bool is_tls,
+                      Listeners& listeners) {
+  for (const Descriptor& socket : handed_over) {
+    const auto failed = [](const error_code& ec) {
+      return "a socket that systemd handed over: " + ec.message();
+    };
+    const auto endpoint = bound_endpoint(socket);
+    if (!endpoint) return failed(endpoint.error());
+    const bool is_v6 = endpoint->protocol() == boost::asio::ip::tcp::v6();
+    for (auto& sockets : listeners.sockets) {
+      Descriptor fd(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 3));
+      if (!fd) return failed(last_error());
+      sockets.push_back({std::move(fd), is_v6, is_tls});
+    }
+    listeners.addresses.push_back(
+        shown({endpoint->address().to_string(), endpoint->port()}, is_tls));
   }
   return {};
 }
 
 }  // namespace
 
-Result<Listeners, std::string> bind_listeners(const config::Settings& settings, unsigned workers) {
+Result<Listeners, std::string> bind_listeners(const config::Settings& settings, unsigned workers,
+                                              HandedOver handed_over) {
   Listeners listeners;
   listeners.sockets.resize(workers);
-  std::string wrong = bind_all("server.listen", settings.server.listen, false, listeners);
+  if (!handed_over.https.empty() && !settings.tls.is_on()) {
+    return "systemd handed over a socket named https, and there is no [tls] to serve on it";
+  }
+  std::string wrong = handed_over.http.empty()
+                          ? bind_all("server.listen", settings.server.listen, false, listeners)
+                          : share_all(handed_over.http, false, listeners);
   if (wrong.empty() && settings.tls.is_on()) {
-    wrong = bind_all("tls.listen", settings.tls.listen, true, listeners);
+    wrong = handed_over.https.empty() ? bind_all("tls.listen", settings.tls.listen, true, listeners)
+                                      : share_all(handed_over.https, true, listeners);
   }
   if (!wrong.empty()) return wrong;
   return listeners;

@@ -6,6 +6,7 @@
 #include "core/base/result.h"
 #include "core/config/settings.h"
 #include "server/net/descriptor.h"
+#include "server/net/handed_over.h"
 
 namespace tallygate::net {
 
@@ -26,7 +27,12 @@ struct Listeners {
 // Binds server.listen, and tls.listen where TLS is on. SO_REUSEPORT shares a port among our own
 // workers; that somebody else listens on it is noticed and refused all the same. The error names
 // the setting, for the operator.
+//
+// Sockets that were handed over stand in for a setting's addresses, all of them: `http` ones for
+// server.listen, `https` ones for tls.listen. Such a socket has one queue, from which all workers
+// accept: who is idle comes first. It may be on a port that we could not bind.
 [[nodiscard]] Result<Listeners, std::string> bind_listeners(const config::Settings& settings,
-                                                            unsigned workers);
+                                                            unsigned workers,
+                                                            HandedOver handed_over = {});
 
 }  // namespace tallygate::net

@@ -184,6 +184,7 @@ Task<> Worker::tick() {
       static_cast<http::Connection&>(owner).on_deadline(now_);
     });
     room_->tick();  // behind what was settled just now
+    ticks_.fetch_add(1, std::memory_order_relaxed);
   }
 }
 

@@ -99,6 +99,8 @@ class Worker {
   [[nodiscard]] const disk::ColdReader::Counters& cold_counters() const {
     return cold_reader_->counters();
   }
+  // How often it has ticked: stands still when the loop does.
+  [[nodiscard]] std::uint64_t ticks() const { return ticks_.load(std::memory_order_relaxed); }
   void stop();  // and waits for the thread
   [[nodiscard]] bool is_stopped() const { return context_->stopped(); }
 
@@ -178,6 +180,7 @@ class Worker {
   const std::unique_ptr<Scratch> scratch_ = std::make_unique<Scratch>();
   std::int64_t date_at_ = -1;
   http::DateText date_;
+  std::atomic<std::uint64_t> ticks_{0};
   bool draining_ = false;
   bool turn_has_one_ = false;
   std::thread thread_;

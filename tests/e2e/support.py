@@ -156,6 +156,7 @@ class Server:
     """
 
     launcher = ()  # a command that becomes the server, which is appended to it
+    process_options = {}  # of subprocess.Popen
 
     def __init__(self, settings=None, keys=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tallygate-e2e-"))
@@ -240,7 +241,8 @@ class Server:
         with log:
             self.process = subprocess.Popen(
                 [*self.launcher, BINARY, "serve", "--config", str(self.config)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                **self.process_options)
         ready = re.compile(r"^tallygate: serving on 127\.0\.0\.1:(\d+)$", re.MULTILINE)
         deadline = time.monotonic() + PATIENCE
         while True:
