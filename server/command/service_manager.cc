@@ -1,11 +1,12 @@
 #include "server/command/service_manager.h"
-#include "server/net/say.h"
 
 #include <fmt/format.h>
 #include <systemd/sd-daemon.h>
 
 #include <cstdint>
 #include <utility>
+
+#include "server/net/say.h"
 
 namespace tallygate::command {
 namespace {
