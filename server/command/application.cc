@@ -174,7 +174,9 @@ void Application::reload(Reloader::Answer answer) {
 net::Reloaded Application::do_reload() {
   net::Reloaded reloaded;
   if (auto configuration = load_configuration(file_, Purpose::serving)) {
-    for (const std::string& line : configuration->warnings) say(Severity::warning, "warning: " + line);
+    for (const std::string& line : configuration->warnings) {
+      say(Severity::warning, "warning: " + line);
+    }
     reloaded.mistakes = take_in(*configuration);
   } else {
     reloaded.mistakes = configuration.error();

@@ -46,6 +46,7 @@ Settings all_changed() {
   s.shop.edge_id = "edge-2";
   s.shop.poll = std::chrono::seconds(9);
   s.shop.on_revoke = OnRevoke::finish;
+  s.shop.keep_history = std::chrono::hours(48);
   s.log.access = "off";
   s.log.format = LogFormat::combined;
   s.log.client_ip = ClientIp::none;
