@@ -30,6 +30,7 @@ import tomllib
 import unittest
 import urllib.parse
 
+main = unittest.main
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TALLYGATE") or str(PROJECT / "build/dev/server/tallygate")
 PATIENCE = 60.0  # seconds; sanitizer builds on a busy machine are slow
