@@ -121,6 +121,8 @@ TableRow read_row(const std::filesystem::path& database, const std::string& link
 
 // -- a customer
 
+constexpr std::chrono::milliseconds kAcknowledged{300};
+
 // Sends one GET for `target` from `first` on, and reads up to `bytes_max` bytes of the body.
 std::uint64_t download(const std::string& address, const std::string& target, std::uint64_t first,
                        std::uint64_t bytes_max) {
@@ -158,6 +160,9 @@ std::uint64_t download(const std::string& address, const std::string& target, st
     in_body = true;
     body = head.size() - end - 4;
   }
+  // A socket that is closed over unread bytes is reset, and with it goes the acknowledgement of
+  // what was read, which Linux holds back for up to 200 ms: the server could not know of it.
+  if (body < kSampleBytes - first) std::this_thread::sleep_for(kAcknowledged);
   return body;
 }
 
