@@ -1,4 +1,4 @@
-// What server/metrics counts, for Prometheus and for the live page.
+// What server/metrics counts, for Prometheus and as JSON.
 #pragma once
 #include "server/admin/routes.h"
 

@@ -1,4 +1,4 @@
-// What /v1/live answers: for the live page and `tallygate top`.
+// What /v1/live answers: the figures of now, for whoever shows them as they move.
 #pragma once
 #include <boost/json/object.hpp>
 
