@@ -242,7 +242,7 @@ class Unit(PackageTest):
         self.sh("systemctl stop tallygate && systemctl enable -q --now tallygate.socket && systemctl start tallygate")
         fetch = f"curl -sSo /root/downloaded 'http://127.0.0.1{self.sign('port-80')}'"
         self.sh(fetch)
-        self.sh(f"systemctl stop -q tallygate; {fetch} & systemctl start tallygate; wait -f %1")
+        self.sh(f"systemctl stop -q tallygate; {fetch} & fetching=$!; systemctl start tallygate; wait $fetching")
         self.assertEqual(self.machine.path("/root/downloaded").read_bytes(), CONTENT)
         self.sh("systemctl stop -q tallygate; systemctl disable -q --now tallygate.socket")
 
