@@ -17,10 +17,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-link::IpAddress address_of(Socket& socket) {
-  error_code ec;
-  const auto endpoint = socket.remote_endpoint(ec);
-  if (ec) return link::IpAddress::v4({0, 0, 0, 0});
+link::IpAddress address_of(const asio::ip::tcp::endpoint& endpoint) {
   const auto address = endpoint.address();
   return address.is_v4() ? link::IpAddress::v4(address.to_v4().to_bytes())
                          : link::IpAddress::v6(address.to_v6().to_bytes());
@@ -28,11 +25,12 @@ link::IpAddress address_of(Socket& socket) {
 
 }  // namespace
 
-Connection::Connection(Socket socket, SSL_CTX* tls, bool proxied, net::Worker& worker)
+Connection::Connection(Socket socket, const asio::ip::tcp::endpoint& peer, SSL_CTX* tls,
+                       bool proxied, net::Worker& worker)
     : worker_(worker),
       policy_(worker.policy()),
       channel_(std::move(socket), tls, worker.tls_buffers()),
-      peer_(address_of(channel_.socket())),
+      peer_(address_of(peer)),
       client_(peer_),
       client_text_(shown_client(client_, policy_->settings.log.client_ip)),
       is_proxied_(proxied),

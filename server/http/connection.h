@@ -32,9 +32,11 @@ struct Refused {
 
 class Connection final : public net::Member, public Recycled<Connection> {
  public:
-  // `tls`: the context to speak TLS with, or null. `proxied`: a header of the PROXY protocol comes
-  // before all else.
-  Connection(Socket socket, SSL_CTX* tls, bool proxied, net::Worker& worker);
+  // `peer`: as accept() has told it; a socket that was reset meanwhile would not know. `tls`: the
+  // context to speak TLS with, or null. `proxied`: a header of the PROXY protocol comes before all
+  // else.
+  Connection(Socket socket, const asio::ip::tcp::endpoint& peer, SSL_CTX* tls, bool proxied,
+             net::Worker& worker);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
