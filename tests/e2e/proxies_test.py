@@ -433,7 +433,7 @@ class RealProxy(ProxiesCase):
         self.server.folder.chmod(0o711)  # its workers are nobody
         port = free_port()
         (folder / "tallygate.conf").write_text(
-            example("nginx/tallygate.conf", front=("0.0.0.0:80", f"127.0.0.1:{port}"),
+            example("nginx/tallygate.conf", front=("0.0.0.0:80 ", f"127.0.0.1:{port} "),
                     back=("127.0.0.1:8080", f"127.0.0.1:{self.server.port}")))
         places = "\n".join(f"{name}_temp_path {folder}/{name};"
                            for name in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
@@ -502,10 +502,31 @@ class RealProxy(ProxiesCase):
         head = client.read_head()
         self.assertEqual(head.status, 206)
         received += client.read(head.length)
-        self.assertEqual(bytes(received), self.content)
+        self.assertTrue(received == self.content)
         server.expect_link(link, used=1, copies=1, blocked="copies")
         answer = self.at(port, is_tls).ask(url)
         self.assertEqual((answer.status, answer.problem), (403, "downloads-exhausted"))
+
+    def expect_a_small_file_can_be_finished(self, port, is_tls=False):
+        """Broken off when the proxy would have had room for all of it, if it were let."""
+        server, link = self.server, support.new_link_id()
+        content = server.write("/small", some_bytes(4 * MIB, seed=2))
+        url = server.sign("/small", id=link, limit=1)
+        client = self.at(port, is_tls, receive_buffer=64 * KIB)
+        client.request(url)
+        client.read_head()
+        received = client.read(MIB)
+        # The proxy has taken all that it wants.
+        sent = [-1, server.links_show(link)["traffic_bytes"]]
+        while sent[-1] != sent[-2]:
+            time.sleep(0.5)
+            sent.append(server.links_show(link)["traffic_bytes"])
+        client.reset()
+        eventually(lambda: server.links_show(link)["in_flight"], 0)
+        answer = self.at(port, is_tls).ask(url, {"Range": f"bytes={len(received)}-"})
+        self.assertEqual(answer.status, 206, server.links_show(link))
+        self.assertTrue(received + answer.body == content)
+        server.expect_link(link, used=1, copies=1, blocked="copies")
 
     def expect_segments_to_be_one_copy(self, port, is_tls=False):
         """Four ranges side by side."""
@@ -524,7 +545,7 @@ class RealProxy(ProxiesCase):
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(b"".join(parts), self.content)
+        self.assertTrue(b"".join(parts) == self.content)
         server.expect_link(link, used=1, copies=1, blocked="copies")
 
     def test_nginx(self):
@@ -547,12 +568,14 @@ class RealProxy(ProxiesCase):
         port, _ = self.start_haproxy()
         self.expect_the_client(port)
         self.expect_one_copy(port)
+        self.expect_a_small_file_can_be_finished(port)
         self.expect_segments_to_be_one_copy(port)
 
     def test_haproxy_with_version_2_and_tls_within(self):
         _, port = self.start_haproxy()
         self.expect_the_client(port, is_tls=True)
         self.expect_one_copy(port, is_tls=True)
+        self.expect_a_small_file_can_be_finished(port, is_tls=True)
         self.expect_segments_to_be_one_copy(port, is_tls=True)
 
     def test_haproxy_s_checks_are_no_clients(self):
