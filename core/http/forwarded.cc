@@ -143,6 +143,7 @@ IpAddress find_client(const RequestHead& head, const IpAddress& peer,
                       const TrustedProxies& proxies) noexcept {
   if (!proxies.include(peer)) return peer;
   IpAddress client = peer;
+  std::size_t seen = 0;
   const bool is_forwarded = proxies.field == ForwardedField::forwarded;
   head.each_backwards(is_forwarded ? "Forwarded" : "X-Forwarded-For", [&](std::string_view line) {
     for (;;) {
@@ -151,7 +152,7 @@ IpAddress find_client(const RequestHead& head, const IpAddress& peer,
       const auto address = is_forwarded ? parse_element(member) : parse_node(member);
       if (!address) return false;
       client = *address;
-      if (!proxies.include(client)) return false;
+      if (++seen == kProxiesMax || !proxies.include(client)) return false;
       if (at == 0) return true;  // the line before this one
       line = line.substr(0, at - 1);
     }

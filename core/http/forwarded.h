@@ -8,6 +8,7 @@
 //
 // Pure; allocates nothing. Callable from any thread.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -15,6 +16,10 @@
 #include "core/link/ip_block.h"
 
 namespace tallygate::http {
+
+// Members that are looked at. More proxies than a request ever passes; without a bound a head full
+// of trusted addresses would cost as much as a hundred requests.
+inline constexpr std::size_t kProxiesMax = 32;
 
 // Only the field that the proxies write is ever read. No rule over both could be right: a proxy
 // that writes one of them hands on the other one as the client sent it.
@@ -33,7 +38,8 @@ struct TrustedProxies {
 //
 // A member without an address that can be read (an obfuscated identifier, "unknown", an empty or
 // malformed one) ends the walk, and the client is whom the trusted proxy that wrote it has for an
-// address: we know that much and no more. Where all are trusted, it is the leftmost one.
+// address: we know that much and no more. Where all are trusted, it is the leftmost one, or the
+// kProxiesMax-th from the right.
 //
 // Ports are dropped, obfuscated ones too (RFC 7239 §6.2). IPv6 stands in brackets, or without a
 // port and bare, as many write it in X-Forwarded-For.

@@ -280,6 +280,15 @@ class ProxyProtocol(ProxiesCase):
                 client.send(request[20:])
                 self.assertEqual(client.read_response().body, FILE)
 
+    def test_what_comes_in_one_segment_with_it_is_left_to_tls(self):
+        server = self.start()
+        for header, shown in self.GOOD[:1] + self.GOOD[4:6]:
+            with self.subTest(header=header), server.proxied_tls() as client:
+                client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # for 200 ms
+                client.send(header)
+                server.speak_tls(client)
+                self.download(server, client, shown)
+
     def test_without_a_right_header_the_connection_is_closed(self):
         server = self.start()
         for bad in self.BAD:

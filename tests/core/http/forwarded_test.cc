@@ -71,6 +71,14 @@ TEST(FindClient, IsTheRightmostThatIsNotTrusted) {
   }
 }
 
+TEST(FindClient, LooksAtSoManyMembersAndNoMore) {
+  std::string list = "203.0.113.9";
+  for (std::size_t i = 1; i < kProxiesMax; ++i) list += ", 10.0.0.2";
+  EXPECT_EQ(client("X-Forwarded-For: " + list + "\n"), "203.0.113.9");
+  EXPECT_EQ(client("X-Forwarded-For: " + list + ", 10.0.0.3\n"), "10.0.0.2");
+  EXPECT_EQ(client("X-Forwarded-For: " + list + "\nX-Forwarded-For: 10.0.0.3\n"), "10.0.0.2");
+}
+
 TEST(FindClient, ReadsAllLinesAsOneList) {
   EXPECT_EQ(client("X-Forwarded-For: 198.51.100.7\nx-forwarded-for: 203.0.113.9, 10.0.0.3\n"
                    "X-FORWARDED-FOR: 10.0.0.2\n"),
