@@ -104,18 +104,10 @@ MaybeAddress parse_element(std::string_view element) {
   }
 }
 
-// -- lists from their ends -----------------------------------------------------------------------
-
-// Where the last member of X-Forwarded-For begins. It knows no quotes: one that a client sends must
-// not swallow the comma behind it.
+// Where the last member of a list begins. Commas in quoted strings separate nothing (Forwarded
+// alone has such); read from the end, so that what a client has left open on the left does not
+// matter to what a proxy wrote behind it.
 std::size_t last_member(std::string_view list) {
-  const auto comma = list.rfind(',');
-  return comma == std::string_view::npos ? 0 : comma + 1;
-}
-
-// The same of Forwarded, where commas in quoted strings separate nothing. Read from the end as
-// well: what a client has left open on the left does not matter to what a proxy wrote behind it.
-std::size_t last_element(std::string_view list) {
   bool quoted = false;
   for (std::size_t i = list.size(); i > 0; --i) {
     const char c = list[i - 1];
@@ -147,7 +139,7 @@ IpAddress find_client(const RequestHead& head, const IpAddress& peer,
   const bool is_forwarded = proxies.field == ForwardedField::forwarded;
   head.each_backwards(is_forwarded ? "Forwarded" : "X-Forwarded-For", [&](std::string_view line) {
     for (;;) {
-      const auto at = is_forwarded ? last_element(line) : last_member(line);
+      const auto at = last_member(line);
       const auto member = trim(line.substr(at));
       const auto address = is_forwarded ? parse_element(member) : parse_node(member);
       if (!address) return false;
