@@ -23,7 +23,7 @@ tests=(
   dpkg-dev file                                    # make the Debian package
   systemd debootstrap systemd-container iproute2   # a clean Debian to install it in
   python3       # the end-to-end tests, and these are their clients:
-  curl wget aria2 nginx php-cli nodejs testssl.sh
+  curl wget aria2 nginx haproxy php-cli nodejs testssl.sh
   postgresql mariadb-server     # shops' databases; each test starts one of its own
   prometheus    # promtool: the rules in conf/alerts.yml
   python3-psycopg2 python3-pymysql

@@ -64,6 +64,27 @@ void check_ports(const Settings& settings, std::vector<Clash>& clashes) {
   }
 }
 
+// Nobody but a trusted proxy is heard there, and nothing listens on an address by being there.
+void check_proxy_protocol(const Settings& settings, std::vector<Clash>& clashes) {
+  constexpr std::string_view kName = "server.proxy_protocol";
+  const auto& proxied = settings.server.proxy_protocol;
+  if (!proxied.empty() && settings.server.trusted_proxies.empty()) {
+    clashes.push_back({kName, Wrong{"needs server.trusted_proxies: a PROXY header is taken from "
+                                    "these alone"}});
+  }
+  const auto is_in = [](const ListenAddress& address, const std::vector<ListenAddress>& list) {
+    return std::find(list.begin(), list.end(), address) != list.end();
+  };
+  for (const auto& address : proxied) {
+    const bool listens = is_in(address, settings.server.listen) ||
+                         (settings.tls.is_on() && is_in(address, settings.tls.listen));
+    if (listens) continue;
+    clashes.push_back({kName, Wrong{fmt::format("has {}, which is not in server.listen{}",
+                                                format_listen_address(address),
+                                                settings.tls.is_on() ? " or tls.listen" : "")}});
+  }
+}
+
 }  // namespace
 
 std::vector<Clash> find_clashes(const Settings& settings) {
@@ -91,6 +112,7 @@ std::vector<Clash> find_clashes(const Settings& settings) {
                                             "shop.url must begin with mysql://"}});
   }
   if (settings.tls.is_on()) check_ports(settings, clashes);
+  check_proxy_protocol(settings, clashes);
   check_secrets(settings, clashes);
   return clashes;
 }

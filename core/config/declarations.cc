@@ -31,6 +31,7 @@ constexpr Choice choice(std::span<const std::string_view> words) {
 }
 
 // In the order of the enumerators in settings.h.
+constexpr std::array<std::string_view, 2> kForwardedFields{"x-forwarded-for", "forwarded"};
 constexpr std::array<std::string_view, 2> kDispositions{"attachment", "inline"};
 constexpr std::array<std::string_view, 2> kAuthorities{"signature", "shop"};
 constexpr std::array<std::string_view, 4> kSchemas{"tallygate", "woocommerce", "prestashop",
@@ -73,7 +74,19 @@ constexpr std::array kDeclarations{
     Declaration{"server", "trusted_proxies",
         TextList{at<&S::server, &S::Server::trusted_proxies>, &kCidr, "10.0.0.0/8"},
         at_reload, optional,
-        "Proxies whose word on the client's address is believed."},
+        "Proxies whose word on the client's address is believed. The client is the last address in "
+        "their field that is not one of these; of all others the field is ignored."},
+    Declaration{"server", "forwarded_field",
+        choice<&S::server, &S::Server::forwarded_field>(kForwardedFields),
+        at_reload, optional,
+        "The field in which trusted_proxies write whom they were asked by. The other one is never "
+        "read, since they hand it on as a client sent it."},
+    Declaration{"server", "proxy_protocol",
+        AddressList{at<&S::server, &S::Server::proxy_protocol>, "0.0.0.0:8080"},
+        at_restart, optional,
+        "Those of the addresses in server.listen and tls.listen on which each connection must come "
+        "from one of trusted_proxies and begin with a header of the PROXY protocol, version 1 or 2; "
+        "any other is closed. Nowhere else is such a header understood."},
     Declaration{"server", "max_connections",
         Count{at<&S::server, &S::Server::max_connections>, 1, 1'000'000,
               "each takes a file descriptor and some memory"},

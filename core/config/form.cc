@@ -8,6 +8,7 @@
 #include <charconv>
 #include <string>
 
+#include "core/link/ip_block.h"
 #include "core/shop/maria_url.h"
 
 namespace tallygate::config {
@@ -215,6 +216,12 @@ std::optional<Wrong> check_cidr(std::string_view text) {
   const auto bits = parse_decimal<unsigned>(text.substr(slash + 1));
   if (!bits || *bits > bits_max) {
     return Wrong{fmt::format("{} has a wrong prefix length: 0 to {}", in_quotes(text), bits_max)};
+  }
+  if (!link::IpBlock::parse(text)) {
+    return Wrong{
+        fmt::format("{} has a leading zero in its prefix length, or is a block of IPv6 "
+                    "with all of IPv4 in it",
+                    in_quotes(text))};
   }
   return std::nullopt;
 }

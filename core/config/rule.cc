@@ -185,7 +185,9 @@ struct Read {
       return std::nullopt;
     };
     const auto* list = std::get_if<std::vector<Value>>(&value.is);
-    if (list != nullptr && list->empty()) return wrong(value, "needs at least one address:port");
+    if (list != nullptr && list->empty() && rule.example.empty()) {
+      return wrong(value, "needs at least one address:port");
+    }
     return read_list(rule.field(settings), check);
   }
 
@@ -301,6 +303,9 @@ struct ExampleText {
   }
   std::string operator()(const TextList& rule) const {
     return fmt::format("[{}]", toml_string(rule.example));
+  }
+  std::string operator()(const AddressList& rule) const {
+    return rule.example.empty() ? std::string() : fmt::format("[{}]", toml_string(rule.example));
   }
   std::string operator()(const SiteList& /*rule*/) const {
     return toml_sites({{"/etc/tallygate/other.pem", "/etc/tallygate/other.key"}});

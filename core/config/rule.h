@@ -66,6 +66,7 @@ struct TextList {
 
 struct AddressList {
   Field<std::vector<ListenAddress>> field;
+  std::string_view example = {};  // shown where the default is empty, which stands for none
 };
 
 // In the file a list of tables, [[tls.site]], each with a certificate and a key.

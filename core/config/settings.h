@@ -28,6 +28,7 @@ struct TlsSite {
 };
 
 // The words of a choice are listed in declarations.cc in the order of its enumerators.
+enum class ForwardedField : std::uint8_t { x_forwarded_for, forwarded };
 enum class Disposition : std::uint8_t { attachment, display_inline };
 enum class Authority : std::uint8_t { signature, shop };
 enum class Schema : std::uint8_t { tallygate, woocommerce, prestashop, magento };
@@ -41,7 +42,9 @@ struct Settings {
     std::uint32_t threads = 0;                 // 0: one per core
     std::string base_url;                      // without a slash at the end; empty: unknown
     std::vector<std::string> trusted_proxies;  // addresses or CIDR blocks
-    std::uint32_t max_connections = 10'000;    // over all threads
+    ForwardedField forwarded_field = ForwardedField::x_forwarded_for;
+    std::vector<ListenAddress> proxy_protocol;  // of those in `listen`, here and below [tls]
+    std::uint32_t max_connections = 10'000;     // over all threads
     std::chrono::milliseconds header_timeout = std::chrono::seconds{10};
     std::chrono::milliseconds idle_timeout = std::chrono::seconds{60};
     std::chrono::milliseconds send_timeout = std::chrono::seconds{60};

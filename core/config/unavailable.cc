@@ -10,7 +10,6 @@ namespace {
 
 // clang-format off
 constexpr std::array kUnavailable{
-    Unavailable{"server.trusted_proxies", "", "leave it empty: a proxy counts as the client"},
     Unavailable{"admin.listen", "", "use admin.socket"},
     Unavailable{"admin.token_file", "", "use admin.socket, which its permissions protect"},
 };

@@ -50,6 +50,15 @@ class RequestHead {
       if (equal_ignoring_case(name_of(fields_[i]), name)) visit(value_of(fields_[i]));
     }
   }
+  // The same from the last line to the first, as long as `visit` returns true.
+  template <class Visit>
+  void each_backwards(std::string_view name, Visit visit) const {
+    if ((seen_ & mark(name)) == 0) return;
+    for (std::size_t i = size_; i > 0; --i) {
+      const Place& p = fields_[i - 1];
+      if (equal_ignoring_case(name_of(p), name) && !visit(value_of(p))) return;
+    }
+  }
   // Whether the list-based field has this member, without regard to case.
   [[nodiscard]] bool lists(std::string_view name, std::string_view member) const noexcept;
 

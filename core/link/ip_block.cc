@@ -56,12 +56,14 @@ bool IpAddress::is_v4() const noexcept {
   return std::equal(kMapped.begin(), kMapped.end(), bytes_.begin());
 }
 
-std::string IpAddress::to_string() const {
-  std::array<char, INET6_ADDRSTRLEN> text{};
+IpText IpAddress::text() const noexcept {
+  static_assert(sizeof(IpText::chars_) == INET6_ADDRSTRLEN);
+  IpText text;
   const bool four = is_v4();
-  inet_ntop(four ? AF_INET : AF_INET6, bytes_.data() + (four ? kMapped.size() : 0), text.data(),
-            text.size());
-  return text.data();
+  inet_ntop(four ? AF_INET : AF_INET6, bytes_.data() + (four ? kMapped.size() : 0),
+            text.chars_.data(), INET6_ADDRSTRLEN);
+  text.size_ = static_cast<std::uint8_t>(std::string_view(text.chars_.data()).size());
+  return text;
 }
 
 std::optional<IpBlock> IpBlock::parse(std::string_view text) noexcept {

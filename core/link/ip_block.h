@@ -1,7 +1,7 @@
 // IP addresses and blocks of them, as values.
 //
-// Nothing here allocates, except `to_string`. IPv4 addresses written as IPv6 (::ffff:192.0.2.1) are
-// IPv4: a listener on "::" sees every IPv4 client that way.
+// Nothing here allocates, except the `to_string`s. IPv4 addresses written as IPv6
+// (::ffff:192.0.2.1) are IPv4: a listener on "::" sees every IPv4 client that way.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -10,6 +10,17 @@
 #include <string_view>
 
 namespace tallygate::link {
+
+// The text of an address, in its own memory.
+class IpText {
+ public:
+  [[nodiscard]] std::string_view view() const noexcept { return {chars_.data(), size_}; }
+
+ private:
+  friend class IpAddress;
+  std::array<char, 46> chars_{};  // INET6_ADDRSTRLEN
+  std::uint8_t size_ = 0;
+};
 
 class IpAddress {
  public:
@@ -22,7 +33,8 @@ class IpAddress {
   [[nodiscard]] bool is_v4() const noexcept;
   // IPv4 in its last four bytes, behind ::ffff:.
   [[nodiscard]] const std::array<std::uint8_t, 16>& bytes() const noexcept { return bytes_; }
-  [[nodiscard]] std::string to_string() const;
+  [[nodiscard]] IpText text() const noexcept;
+  [[nodiscard]] std::string to_string() const { return std::string(text().view()); }
   friend bool operator==(const IpAddress&, const IpAddress&) = default;
 
  private:

@@ -33,6 +33,9 @@ net::SharedPolicy make_policy(const Configuration& configuration, const Clock& c
   }
   policy->keyring = configuration.keyring;
   policy->cors = http::CorsPolicy(policy->settings.content.cors_origins);
+  for (const std::string& text : policy->settings.server.trusted_proxies) {
+    if (const auto block = link::IpBlock::parse(text)) policy->trusted_proxies.push_back(*block);
+  }
   return policy;
 }
 

@@ -168,14 +168,14 @@ void append_journal_field(std::string& out, std::string_view name, std::string_v
 
 }  // namespace
 
-std::string shown_client(const link::IpAddress& client, config::ClientIp how) {
+link::IpText shown_client(const link::IpAddress& client, config::ClientIp how) {
   if (how == config::ClientIp::none) return {};
-  if (how == config::ClientIp::full) return client.to_string();
+  if (how == config::ClientIp::full) return client.text();
   const auto& bytes = client.bytes();
-  if (client.is_v4()) return link::IpAddress::v4({bytes[12], bytes[13], bytes[14], 0}).to_string();
+  if (client.is_v4()) return link::IpAddress::v4({bytes[12], bytes[13], bytes[14], 0}).text();
   std::array<std::uint8_t, 16> cut{};
   std::copy_n(bytes.begin(), 6, cut.begin());
-  return link::IpAddress::v6(cut).to_string();
+  return link::IpAddress::v6(cut).text();
 }
 
 void append_json_line(std::string& out, const AccessRecord& r) {

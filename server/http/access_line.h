@@ -13,7 +13,7 @@
 namespace tallygate::http {
 
 // The client's address as the settings allow it to be stored: whole, cut to /24 or /48, or empty.
-[[nodiscard]] std::string shown_client(const link::IpAddress& client, config::ClientIp how);
+[[nodiscard]] link::IpText shown_client(const link::IpAddress& client, config::ClientIp how);
 
 struct AccessRecord {
   std::int64_t unix_ms = 0;  // of the end

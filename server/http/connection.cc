@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "core/http/accept.h"
+#include "core/http/forwarded.h"
+#include "core/net/proxy_protocol.h"
 #include "server/transfer/body.h"
 #include "server/transfer/serve.h"
 
@@ -15,10 +17,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-link::IpAddress address_of(Socket& socket) {
-  error_code ec;
-  const auto endpoint = socket.remote_endpoint(ec);
-  if (ec) return link::IpAddress::v4({0, 0, 0, 0});
+link::IpAddress address_of(const asio::ip::tcp::endpoint& endpoint) {
   const auto address = endpoint.address();
   return address.is_v4() ? link::IpAddress::v4(address.to_v4().to_bytes())
                          : link::IpAddress::v6(address.to_v6().to_bytes());
@@ -26,12 +25,15 @@ link::IpAddress address_of(Socket& socket) {
 
 }  // namespace
 
-Connection::Connection(Socket socket, SSL_CTX* tls, net::Worker& worker)
+Connection::Connection(Socket socket, const asio::ip::tcp::endpoint& peer, SSL_CTX* tls,
+                       bool proxied, net::Worker& worker)
     : worker_(worker),
       policy_(worker.policy()),
       channel_(std::move(socket), tls, worker.tls_buffers()),
-      peer_(address_of(channel_.socket())),
-      client_text_(shown_client(peer_, policy_->settings.log.client_ip)),
+      peer_(address_of(peer)),
+      client_(peer_),
+      client_text_(shown_client(client_, policy_->settings.log.client_ip)),
+      is_proxied_(proxied),
       last_acknowledged_at_(worker.coarse_now()),
       owing_since_(worker.coarse_now()),
       request_(std::make_unique<Request>()) {
@@ -49,13 +51,50 @@ Connection::~Connection() {
 
 Task<> Connection::run(std::unique_ptr<Connection> connection) {
   bool goes_on = true;
-  if (connection->channel_.is_tls()) {
+  if (connection->is_proxied_) goes_on = co_await connection->read_proxy_header();
+  if (goes_on && connection->channel_.is_tls()) {
     goes_on = co_await connection->handshake();
     connection->count_handshake(goes_on);
   }
   if (!goes_on) co_return;
   while (goes_on) goes_on = co_await connection->serve_one();
   co_await connection->linger();
+}
+
+// Whom a proxy of bytes hands on. False: it is no trusted proxy, the header is none, or took longer
+// than a head may take. Nothing is answered: what the other side speaks is not known, and whoever
+// comes by a way that it should not is told nothing.
+//
+// Only the header is taken from the socket: what follows is for TLS, which reads by itself.
+Task<bool> Connection::read_proxy_header() {
+  using State = net::ProxyHeader::State;
+  metrics::WorkerCounters& counters = worker_.counters();
+  if (!policy().proxies().include(peer_)) {
+    counters.proxy_headers_untrusted.add();
+    co_return false;
+  }
+  enter(Phase::head, policy().settings.server.header_timeout);
+  for (;;) {
+    const std::size_t before = request_->received().size();
+    const auto room = request_->room();
+    const net::Attempt seen = channel_.peek(room);
+    if (seen.end == net::Attempt::End::blocked) {
+      const auto [ec] = co_await channel_.socket().async_wait(Socket::wait_read, kAwait);
+      if (!ec && !over_) continue;
+    }
+    if (seen.bytes == 0) break;
+    request_->received(seen.bytes);
+    const net::ProxyHeader header = net::parse_proxy_header(request_->received());
+    if (header.state == State::malformed) break;
+    const bool complete = header.state == State::complete;
+    if (!channel_.take(complete ? header.bytes - before : seen.bytes)) break;
+    if (!complete) continue;
+    request_->consume(request_->received().size());
+    if (header.source) set_client(peer_ = *header.source);
+    co_return true;
+  }
+  counters.proxy_headers_missing.add();
+  co_return false;
 }
 
 // False: it failed, or took longer than a head may take.
@@ -78,7 +117,7 @@ void Connection::follow_policy() {
   if (policy_ == worker_.policy()) return;
   const bool other_ip = policy().settings.log.client_ip != worker_.policy()->settings.log.client_ip;
   policy_ = worker_.policy();
-  if (other_ip) client_text_ = shown_client(peer_, policy().settings.log.client_ip);
+  if (other_ip) client_text_ = shown_client(client_, policy().settings.log.client_ip);
 }
 
 // What is on its way goes on under the time-outs that it began with.
@@ -95,6 +134,19 @@ void Connection::count_handshake(bool done) {
 
 // -- one request --------------------------------------------------------------------------------
 
+// Whom the request at hand is from: one connection of a proxy brings those of many clients.
+void Connection::find_client() {
+  const net::Policy& now = policy();
+  set_client(now.trusted_proxies.empty() ? peer_
+                                         : http::find_client(request_->head, peer_, now.proxies()));
+}
+
+void Connection::set_client(const link::IpAddress& client) {
+  if (client == client_) return;
+  client_ = client;
+  client_text_ = shown_client(client, policy().settings.log.client_ip);
+}
+
 Task<bool> Connection::serve_one() {
   record_ = {};
   const bool has_head = co_await read_head();
@@ -103,6 +155,7 @@ Task<bool> Connection::serve_one() {
   settle();         // the next request is a good moment to look
 
   const RequestHead& head = request_->head;
+  find_client();
   record_.method = head.method();
   record_.version = head.version();
   record_.target = head.target();
@@ -185,6 +238,7 @@ Task<> Connection::answer_bad_head(Status status, std::string_view reason) {
   timed_out_ = false;
   started_ = steady_clock::now();
   request_->head.start({}, {}, {}, 11);
+  set_client(peer_);
   request_->checked = {};
   phase_ = Phase::answering;
   co_await refuse({http_problem(status), reason, {}});
@@ -343,7 +397,7 @@ void Connection::note_answer() {
   record_.duration_us = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(took).count());
   record_.unix_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-  record_.client = client_text_;
+  record_.client = client_text();
   log.write(record_);
   log_texts_ = {};
 }

@@ -32,8 +32,11 @@ struct Refused {
 
 class Connection final : public net::Member, public Recycled<Connection> {
  public:
-  // `tls`: the context to speak TLS with, or null.
-  Connection(Socket socket, SSL_CTX* tls, net::Worker& worker);
+  // `peer`: as accept() has told it; a socket that was reset meanwhile would not know. `tls`: the
+  // context to speak TLS with, or null. `proxied`: a header of the PROXY protocol comes before all
+  // else.
+  Connection(Socket socket, const asio::ip::tcp::endpoint& peer, SSL_CTX* tls, bool proxied,
+             net::Worker& worker);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -47,8 +50,10 @@ class Connection final : public net::Member, public Recycled<Connection> {
   // What was in force when the request at hand began: the same until its answer has been sent,
   // whatever is reloaded meanwhile. Between two requests it may be another one after every wait.
   [[nodiscard]] const net::Policy& policy() const { return *policy_; }
-  [[nodiscard]] const link::IpAddress& peer() const { return peer_; }
-  [[nodiscard]] const std::string& client_text() const { return client_text_; }
+  // Who asks, by the word of trusted proxies: whom the link must be for, and whom log and history
+  // name. The same until the answer has been sent.
+  [[nodiscard]] const link::IpAddress& client() const { return client_; }
+  [[nodiscard]] std::string_view client_text() const { return client_text_.view(); }
   // The request at hand; not once its body blocks.
   [[nodiscard]] Request& request() { return *request_; }
   // What every answer says, for the request at hand.
@@ -104,8 +109,11 @@ class Connection final : public net::Member, public Recycled<Connection> {
   using Time = std::chrono::steady_clock::time_point;
 
   void follow_policy();
+  Task<bool> read_proxy_header();
   Task<bool> handshake();
   void count_handshake(bool done);
+  void find_client();
+  void set_client(const link::IpAddress& client);
   Task<bool> serve_one();
   // True: a head is in the request.
   Task<bool> read_head();
@@ -124,8 +132,11 @@ class Connection final : public net::Member, public Recycled<Connection> {
   net::Worker& worker_;
   net::SharedPolicy policy_;
   net::Channel channel_;
-  link::IpAddress peer_;
-  std::string client_text_;  // as the log and the history show it
+  link::IpAddress peer_;  // of the connection, by the word of a PROXY header where one is demanded
+  link::IpAddress client_;    // of the request at hand; else of the one before it
+  link::IpText client_text_;  // as the log and the history show it
+
+  const bool is_proxied_;
 
   Phase phase_ = Phase::idle;
   bool keep_alive_ = true;

@@ -154,6 +154,8 @@ void write_connections(Exposition& out, const Snapshot& s) {
   out.add(Id::connections_accepted, {"https"}, s.accepted_https);
   out.add(Id::accept_pauses, {"limit"}, s.pauses_at_limit);
   out.add(Id::accept_pauses, {"error"}, s.pauses_for_errors);
+  out.add(Id::proxy_headers_refused, {"untrusted"}, s.proxy_headers_untrusted);
+  out.add(Id::proxy_headers_refused, {"missing"}, s.proxy_headers_missing);
   out.add(Id::tls_handshakes, {"full"}, s.handshakes_full);
   out.add(Id::tls_handshakes, {"resumed"}, s.handshakes_resumed);
   out.add(Id::tls_handshakes, {"failed"}, s.handshakes_failed);

@@ -124,6 +124,16 @@ constexpr std::array<Metric, kMetrics> kList{{
      "descriptors or memory ran out. New clients wait meanwhile.",
      "limit: as tallygate_connections. error: raise LimitNOFILE well above server.max_connections; "
      "files that are held open may take a quarter of it."},
+    {Id::proxy_headers_refused,
+     "tallygate_proxy_headers_refused_total",
+     Type::counter,
+     {"cause"},
+     "Connections to an address of server.proxy_protocol that were closed unheard: untrusted, not "
+     "from one of server.trusted_proxies; missing, without a right header of the PROXY protocol, "
+     "or without one in server.header_timeout.",
+     "untrusted: a proxy that is not listed, or somebody who should not reach this address. "
+     "missing: a proxy that sends no header (HAProxy: send-proxy-v2), or checks the port and says "
+     "nothing (check-send-proxy)."},
     {Id::tls_handshakes,
      "tallygate_tls_handshakes_total",
      Type::counter,

@@ -33,6 +33,7 @@ enum class Id : std::uint8_t {
   connections_max,
   connections_accepted,
   accept_pauses,
+  proxy_headers_refused,
   tls_handshakes,
   ledger_links,
   ledger_memory,
@@ -72,7 +73,7 @@ enum class Id : std::uint8_t {
   process_open_fds,
   process_max_fds,
 };
-inline constexpr std::size_t kMetrics = 55;
+inline constexpr std::size_t kMetrics = 56;
 
 struct Metric {
   Id id;

@@ -70,6 +70,8 @@ void add_worker(Snapshot& out, const net::Worker& worker) {
   out.accepted_https += counters.accepted_https.value();
   out.pauses_at_limit += counters.pauses_at_limit.value();
   out.pauses_for_errors += counters.pauses_for_errors.value();
+  out.proxy_headers_untrusted += counters.proxy_headers_untrusted.value();
+  out.proxy_headers_missing += counters.proxy_headers_missing.value();
   out.handshakes_full += counters.handshakes_full.value();
   out.handshakes_resumed += counters.handshakes_resumed.value();
   out.handshakes_failed += counters.handshakes_failed.value();

@@ -78,6 +78,8 @@ struct Snapshot {
   std::uint64_t accepted_https = 0;
   std::uint64_t pauses_at_limit = 0;
   std::uint64_t pauses_for_errors = 0;
+  std::uint64_t proxy_headers_untrusted = 0;
+  std::uint64_t proxy_headers_missing = 0;
   std::uint64_t handshakes_full = 0;
   std::uint64_t handshakes_resumed = 0;
   std::uint64_t handshakes_failed = 0;

@@ -38,8 +38,10 @@ struct alignas(64) WorkerCounters {
   std::array<Counter, kRefusalKinds> refusals;
   Counter accepted_http;
   Counter accepted_https;
-  Counter pauses_at_limit;    // of accepting: max_connections
-  Counter pauses_for_errors;  // descriptors, memory
+  Counter pauses_at_limit;          // of accepting: max_connections
+  Counter pauses_for_errors;        // descriptors, memory
+  Counter proxy_headers_untrusted;  // where one is demanded: from no trusted proxy
+  Counter proxy_headers_missing;    // none, a malformed one, or none in time
   Counter handshakes_full;
   Counter handshakes_resumed;
   Counter handshakes_failed;

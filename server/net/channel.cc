@@ -58,6 +58,22 @@ TlsSession::Status Channel::handshake() {
   return tls_ ? tls_->handshake() : TlsSession::Status::failed;  // there was no memory for it
 }
 
+Attempt Channel::peek(std::span<char> into) {
+  const ssize_t n = uninterrupted(
+      [&] { return ::recv(descriptor(), into.data(), into.size(), MSG_PEEK | MSG_DONTWAIT); });
+  if (n > 0) return {static_cast<std::size_t>(n), End::none, 0};
+  if (n == 0) return {0, End::closed, 0};
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return {0, End::blocked, 0};
+  return {0, End::failed, errno};
+}
+
+bool Channel::take(std::size_t bytes) {
+  // tcp(7): with MSG_TRUNC what is received goes nowhere.
+  const ssize_t n =
+      uninterrupted([&] { return ::recv(descriptor(), nullptr, bytes, MSG_TRUNC | MSG_DONTWAIT); });
+  return n == static_cast<ssize_t>(bytes);
+}
+
 Attempt Channel::receive(std::span<char> into) {
   const auto [status, bytes] = tls_->read(into);
   return attempt_of(status, bytes);

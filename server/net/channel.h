@@ -47,6 +47,11 @@ class Channel {
   // After it: the client came back with a ticket.
   [[nodiscard]] bool is_resumed() const { return tls_ && tls_->is_resumed(); }
 
+  // Before all else, TLS too. What has come in stays where it is until it is taken.
+  [[nodiscard]] Attempt peek(std::span<char> into);
+  // Takes `bytes` away that peek() has shown. False: the connection is gone.
+  [[nodiscard]] bool take(std::size_t bytes);
+
   // TLS only; of a plain channel read the socket.
   [[nodiscard]] Attempt receive(std::span<char> into);
   // `more`: something follows at once (MSG_MORE).

@@ -46,14 +46,50 @@ Result<Endpoint> bound_endpoint(const Descriptor& fd) {
   return endpoint;
 }
 
-std::string shown(const config::ListenAddress& address, bool is_tls) {
-  return (is_tls ? "https://" : "") + config::format_listen_address(address);
+// Which addresses demand a header of the PROXY protocol, and whether each of them was met.
+class Proxied {
+ public:
+  explicit Proxied(const std::vector<config::ListenAddress>& addresses) : addresses_(addresses) {
+    met_.resize(addresses.size());
+  }
+
+  // Whether `address` is one of them, however it is spelt.
+  bool includes(const config::ListenAddress& address) {
+    bool found = false;
+    for (std::size_t i = 0; i < addresses_.size(); ++i) {
+      if (addresses_[i].port != address.port || !same_host(addresses_[i].host, address.host)) {
+        continue;
+      }
+      met_[i] = found = true;
+    }
+    return found;
+  }
+  // One on which nothing listens; else null.
+  [[nodiscard]] const config::ListenAddress* missed() const {
+    const auto at = std::find(met_.begin(), met_.end(), false);
+    return at == met_.end() ? nullptr : &addresses_[static_cast<std::size_t>(at - met_.begin())];
+  }
+
+ private:
+  static bool same_host(const std::string& a, const std::string& b) {
+    error_code ec;
+    return boost::asio::ip::make_address(a, ec) == boost::asio::ip::make_address(b, ec);
+  }
+
+  const std::vector<config::ListenAddress>& addresses_;
+  std::vector<bool> met_;
+};
+
+std::string shown(const config::ListenAddress& address, bool is_tls, bool is_proxied) {
+  return (is_tls ? "https://" : "") + config::format_listen_address(address) +
+         (is_proxied ? " (PROXY protocol)" : "");
 }
 
 // One setting's addresses, for the empty string if all could be bound, else why not.
 std::string bind_all(std::string_view setting, const std::vector<config::ListenAddress>& addresses,
-                     bool is_tls, Listeners& listeners) {
+                     bool is_tls, Proxied& proxied, Listeners& listeners) {
   for (config::ListenAddress address : addresses) {
+    const bool is_proxied = proxied.includes(address);  // before it has a real port
     const auto failed = [&](const error_code& ec) {
       return fmt::format("{}: cannot listen on {}: {}", setting,
                          config::format_listen_address(address), ec.message());
@@ -75,15 +111,15 @@ std::string bind_all(std::string_view setting, const std::vector<config::ListenA
     for (auto& sockets : listeners.sockets) {
       auto fd = bind_socket({host, address.port}, true, v6_only);
       if (!fd) return failed(fd.error());
-      sockets.push_back({std::move(*fd), host.is_v6(), is_tls});
+      sockets.push_back({std::move(*fd), host.is_v6(), is_tls, is_proxied});
     }
-    listeners.addresses.push_back(shown(address, is_tls));
+    listeners.addresses.push_back(shown(address, is_tls, is_proxied));
   }
   return {};
 }
 
 // Each worker gets a descriptor of its own for every one of these sockets; empty: done.
-std::string share_all(const std::vector<Descriptor>& handed_over, bool is_tls,
+std::string share_all(const std::vector<Descriptor>& handed_over, bool is_tls, Proxied& proxied,
                       Listeners& listeners) {
   for (const Descriptor& socket : handed_over) {
     const auto failed = [](const error_code& ec) {
@@ -92,13 +128,14 @@ std::string share_all(const std::vector<Descriptor>& handed_over, bool is_tls,
     const auto endpoint = bound_endpoint(socket);
     if (!endpoint) return failed(endpoint.error());
     const bool is_v6 = endpoint->protocol() == boost::asio::ip::tcp::v6();
+    const config::ListenAddress address{endpoint->address().to_string(), endpoint->port()};
+    const bool is_proxied = proxied.includes(address);
     for (auto& sockets : listeners.sockets) {
       Descriptor fd(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 3));
       if (!fd) return failed(last_error());
-      sockets.push_back({std::move(fd), is_v6, is_tls});
+      sockets.push_back({std::move(fd), is_v6, is_tls, is_proxied});
     }
-    listeners.addresses.push_back(
-        shown({endpoint->address().to_string(), endpoint->port()}, is_tls));
+    listeners.addresses.push_back(shown(address, is_tls, is_proxied));
   }
   return {};
 }
@@ -112,12 +149,19 @@ Result<Listeners, std::string> bind_listeners(const config::Settings& settings, 
   if (!handed_over.https.empty() && !settings.tls.is_on()) {
     return "systemd handed over a socket named https, and there is no [tls] to serve on it";
   }
+  const auto& server = settings.server;
+  Proxied proxied(server.proxy_protocol);
   std::string wrong = handed_over.http.empty()
-                          ? bind_all("server.listen", settings.server.listen, false, listeners)
-                          : share_all(handed_over.http, false, listeners);
+                          ? bind_all("server.listen", server.listen, false, proxied, listeners)
+                          : share_all(handed_over.http, false, proxied, listeners);
   if (wrong.empty() && settings.tls.is_on()) {
-    wrong = handed_over.https.empty() ? bind_all("tls.listen", settings.tls.listen, true, listeners)
-                                      : share_all(handed_over.https, true, listeners);
+    wrong = handed_over.https.empty()
+                ? bind_all("tls.listen", settings.tls.listen, true, proxied, listeners)
+                : share_all(handed_over.https, true, proxied, listeners);
+  }
+  if (const auto* missed = proxied.missed(); wrong.empty() && missed != nullptr) {
+    wrong = fmt::format("server.proxy_protocol: no socket is on {}",
+                        config::format_listen_address(*missed));
   }
   if (!wrong.empty()) return wrong;
   return listeners;

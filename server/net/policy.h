@@ -8,6 +8,8 @@
 
 #include "core/config/settings.h"
 #include "core/http/cors.h"
+#include "core/http/forwarded.h"
+#include "core/link/ip_block.h"
 #include "core/link/keyring.h"
 
 namespace tallygate::net {
@@ -22,7 +24,15 @@ struct Policy {
   config::Settings settings;
   std::shared_ptr<const link::Keyring> keyring;
   http::CorsPolicy cors;
+  std::vector<link::IpBlock> trusted_proxies;
   std::vector<std::string> restart_needed;  // settings whose new value waits for a restart
+
+  // As the rules want it; good as long as this is.
+  [[nodiscard]] http::TrustedProxies proxies() const {
+    return {trusted_proxies, settings.server.forwarded_field == config::ForwardedField::forwarded
+                                 ? http::ForwardedField::forwarded
+                                 : http::ForwardedField::x_forwarded_for};
+  }
 };
 
 using SharedPolicy = std::shared_ptr<const Policy>;

@@ -38,8 +38,8 @@ class TlsSession {
 
   // `context`: of this worker (make_tls_context); the session takes a reference, so the worker may
   // drop it meanwhile. `buffers`: the worker's; must outlive the session, used only within a call.
-  // `socket`: non-blocking, connected, borrowed; nothing has been read from it or written to it.
-  // Null: out of memory.
+  // `socket`: non-blocking, connected, borrowed; the client's side of TLS is what comes in next,
+  // and nothing has been written to it. Null: out of memory.
   [[nodiscard]] static std::unique_ptr<TlsSession> open(SSL_CTX* context, int socket,
                                                         TlsBuffers& buffers);
   TlsSession(const TlsSession&) = delete;

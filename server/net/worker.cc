@@ -75,8 +75,8 @@ Worker::~Worker() {
 
 error_code Worker::start(std::vector<BoundSocket> sockets) {
   for (BoundSocket& socket : sockets) {
-    auto& acceptor =
-        acceptors_.emplace_back(Acceptor{decltype(Acceptor::socket)(*context_), socket.is_tls});
+    auto& acceptor = acceptors_.emplace_back(
+        Acceptor{decltype(Acceptor::socket)(*context_), socket.is_tls, socket.is_proxied});
     error_code ec;
     acceptor.socket.assign(socket.is_v6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(),
                            socket.fd.get(), ec);
@@ -150,7 +150,8 @@ Task<> Worker::accept(Acceptor& acceptor) {
       continue;
     }
     Socket socket(*context_);
-    const auto [ec] = co_await acceptor.socket.async_accept(socket, kAwait);
+    asio::ip::tcp::endpoint peer;
+    const auto [ec] = co_await acceptor.socket.async_accept(socket, peer, kAwait);
     if (ec == asio::error::operation_aborted) co_return;
     if (ec) {
       if (ec == asio::error::connection_aborted) continue;
@@ -160,8 +161,9 @@ Task<> Worker::accept(Acceptor& acceptor) {
       continue;
     }
     (acceptor.is_tls ? counters_.accepted_https : counters_.accepted_http).add();
-    auto connection = std::make_unique<http::Connection>(
-        std::move(socket), acceptor.is_tls ? tls_.get() : nullptr, *this);
+    auto connection = std::make_unique<http::Connection>(std::move(socket), peer,
+                                                         acceptor.is_tls ? tls_.get() : nullptr,
+                                                         acceptor.is_proxied, *this);
     asio::co_spawn(
         *context_, http::Connection::run(std::move(connection)),
         [](const std::exception_ptr& escaped) { report_escaped("a connection", escaped); });

@@ -152,6 +152,7 @@ class Worker {
   struct Acceptor {
     asio::basic_socket_acceptor<asio::ip::tcp, Executor> socket;
     bool is_tls;
+    bool is_proxied;
   };
   Task<> accept(Acceptor& acceptor);
   Task<> tick();

@@ -88,7 +88,7 @@ Objection verify(http::Connection& connection) {
   const net::Services& services = connection.services();
   http::Request& request = connection.request();
   const auto grant =
-      link::authenticate(request.checked.target, *connection.policy().keyring, connection.peer(),
+      link::authenticate(request.checked.target, *connection.policy().keyring, connection.client(),
                          services.clock.unix_now(), connection.worker().scratch().link);
   if (!grant) return Refused{problem_of(grant.error()), link::to_string(grant.error()), {}};
   request.keep(*grant);

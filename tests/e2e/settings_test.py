@@ -21,6 +21,8 @@ OUT_OF_BOUNDS = {
     "server.threads": 1025,
     "server.base_url": "ftp://dl.shop.example",
     "server.trusted_proxies": ["10.0.0.0/33"],
+    "server.forwarded_field": "x-real-ip",
+    "server.proxy_protocol": ["0.0.0.0:65536"],
     "server.max_connections": 0,
     "server.header_timeout": "99ms",
     "server.idle_timeout": "61m",

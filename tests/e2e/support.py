@@ -485,15 +485,17 @@ class Client:
     """One connection, with every byte and every pause in the test's hands.
 
     `receive_buffer` (SO_RCVBUF) bounds how much the server can send ahead of what is read. Not
-    reading is how one pauses.
+    reading is how one pauses. `source` is the address it comes from; all of 127.0.0.0/8 are ours.
     """
 
-    def __init__(self, port, receive_buffer=None, address="127.0.0.1"):
+    def __init__(self, port, receive_buffer=None, address="127.0.0.1", source=None):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.socket.settimeout(PATIENCE)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
+            if source is not None:
+                self.socket.bind((source, 0))
             self.socket.connect((address, port))
         except OSError:
             self.socket.close()

@@ -31,6 +31,8 @@ tallygate_e2e(slow_clients)
 if(NOT TALLYGATE_SANITIZE)
   set_property(TEST e2e.slow_clients APPEND PROPERTY ENVIRONMENT ROUNDS=5)  # 10,000 broken transfers
 endif()
+# Whom a proxy speaks for; real ones.
+tallygate_e2e(proxies)
 # Commands, start and end of the server, settings.
 tallygate_e2e(commands)
 tallygate_e2e(settings)

@@ -18,6 +18,12 @@ case $name in
       server/ledger/{files,segment_reader,snapshot_file,chronicle,chronicle_files,find_use}.cc
     )
     libraries=(-lfmt -lxxhash) ;;
+  proxy_protocol)
+    sources=(core/net/proxy_protocol.cc core/link/ip_block.cc)
+    libraries=() ;;
+  forwarded)
+    sources=(core/http/{forwarded,request_head,syntax}.cc core/link/ip_block.cc)
+    libraries=() ;;
   *) echo "tests/fuzz/fuzz.sh: no target $name" >&2; exit 64 ;;
 esac
 

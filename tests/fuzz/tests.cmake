@@ -8,4 +8,6 @@ endfunction()
 
 if(CMAKE_BUILD_TYPE STREQUAL "Debug" AND NOT TALLYGATE_SANITIZE)
   tallygate_fuzz(ledger_reader)
+  tallygate_fuzz(proxy_protocol)
+  tallygate_fuzz(forwarded)
 endif()

@@ -109,5 +109,28 @@ TEST(Combination, ServesHttpOrHttpsOnAnAddress) {
   EXPECT_THAT(clashing(settings), testing::ElementsAre("tls.listen"));
 }
 
+TEST(Combination, TakesTheProxyProtocolFromTrustedProxiesAlone) {
+  auto settings = good();
+  settings.server.proxy_protocol = settings.server.listen;
+  EXPECT_THAT(clashing(settings), testing::ElementsAre("server.proxy_protocol"));
+  settings.server.trusted_proxies = {"10.0.0.1"};
+  EXPECT_THAT(clashing(settings), testing::IsEmpty());
+}
+
+TEST(Combination, DemandsTheProxyProtocolWhereItListens) {
+  auto settings = good();
+  settings.server.trusted_proxies = {"10.0.0.1"};
+  settings.server.listen = {{"0.0.0.0", 8080}, {"0.0.0.0", 8081}};
+  settings.tls.listen = {{"0.0.0.0", 8443}};
+  settings.server.proxy_protocol = {{"0.0.0.0", 8081}, {"0.0.0.0", 8443}};
+  EXPECT_THAT(clashing(settings), testing::ElementsAre("server.proxy_protocol"))
+      << "without [tls] nothing listens there";
+  settings.tls.certificate = "/etc/fullchain.pem";
+  EXPECT_THAT(clashing(settings), testing::IsEmpty());
+  settings.server.proxy_protocol = {{"0.0.0.0", 8082}, {"127.0.0.1", 8080}};
+  EXPECT_THAT(clashing(settings),
+              testing::ElementsAre("server.proxy_protocol", "server.proxy_protocol"));
+}
+
 }  // namespace
 }  // namespace tallygate::config

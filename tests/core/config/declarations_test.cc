@@ -116,13 +116,13 @@ struct BoundCases {
             {one, "must be a list of texts in brackets, not the text"}};
   }
 
-  std::vector<Case> operator()(const AddressList&) const {
+  std::vector<Case> operator()(const AddressList& rule) const {
     return {{"[\"127.0.0.1:0\", \"[::1]:0\"]", ""},
             {"[\"127.0.0.1:0\", \"127.0.0.1:0\"]", ""},
             {repeated("\"127.0.0.1:0\"", kListMax), ""},
             {repeated("\"127.0.0.1:0\"", kListMax + 1), "has 65 entries: 64 at most"},
             {"[\"127.0.0.1:80\", \"127.0.0.1:80\"]", "\"127.0.0.1:80\" is listed twice"},
-            {"[]", "needs at least one address:port"},
+            {"[]", rule.example.empty() ? "needs at least one address:port" : ""},
             {"[[\"127.0.0.1:80\"]]", "must list texts, not a list"},
             {"\"127.0.0.1:80\"", "must be a list of texts in brackets, not the text"}};
   }
@@ -173,7 +173,7 @@ TEST(Declarations, AreNamedWhenMisspelt) {
       // The value is looked at all the same; that of a text without example is its default.
       const auto value = example_text(setting.rule).empty() ? toml_text(setting.rule, {})
                                                             : example_text(setting.rule);
-      const auto file = file_with(setting.table, slip + " = " + value, key);
+      const auto file = file_with(setting.table, companions(setting) + slip + " = " + value, key);
       EXPECT_THAT(messages(parse_settings(file, "x.toml")),
                   ElementsAre(std::string(setting.table) + "." + slip +
                               ": no such setting; did you mean \"" + key + "\"?"));
@@ -234,7 +234,8 @@ TEST(Declarations, WriteEachIntoAFieldOfItsOwn) {
     }
     if (other.empty()) other = "\"/elsewhere\"";
     if (setting.key == "edge_id" || setting.key == "table_prefix") other = "\"another\"";
-    const auto before = parse_settings(file_with(setting.table, ""), "x.toml").settings;
+    const auto before =
+        parse_settings(file_with(setting.table, companions(setting)), "x.toml").settings;
     const auto after = parse_settings(file_with(setting, other), "x.toml").settings;
     for (const auto& any : declarations()) {
       const bool changed = toml_text(any.rule, before) != toml_text(any.rule, after);

@@ -32,8 +32,16 @@ inline std::string file_with(std::string_view table, std::string_view line,
   return out;
 }
 
+// What else must stand in its table for a setting to go together with the rest.
+inline std::string companions(const Declaration& setting) {
+  if (setting.key != "proxy_protocol") return {};
+  return "trusted_proxies = [\"127.0.0.1\"]\n"
+         "listen = [\"0.0.0.0:8080\", \"127.0.0.1:0\", \"[::1]:0\", \"127.0.0.1:80\"]\n";
+}
+
 inline std::string file_with(const Declaration& setting, std::string_view value) {
-  return file_with(setting.table, std::string(setting.key) + " = " + std::string(value),
+  return file_with(setting.table,
+                   companions(setting) + std::string(setting.key) + " = " + std::string(value),
                    setting.key);
 }
 

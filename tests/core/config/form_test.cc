@@ -168,6 +168,9 @@ TEST(Cidr, IsAnAddressOrABlock) {
                       {"2001:db8::/129", "0 to 128"},
                       {"10.0.0.0/", "wrong prefix length"},
                       {"10.0.0.0/-1", "wrong prefix length"},
+                      {"10.0.0.0/08", "leading zero"},
+                      {"::ffff:10.0.0.0/104", ""},
+                      {"::ffff:0.0.0.0/95", "all of IPv4"},
                       {"10.0.0/8", "is not an address or CIDR block"},
                       {"", "is not an address or CIDR block"}});
 }

@@ -25,6 +25,8 @@ Settings all_changed() {
   s.server.threads = 2;
   s.server.base_url = "https://dl.example";
   s.server.trusted_proxies = {"10.0.0.1"};
+  s.server.forwarded_field = ForwardedField::forwarded;
+  s.server.proxy_protocol = {{"127.0.0.1", 1}};
   s.server.max_connections = 3;
   s.server.header_timeout = s.server.idle_timeout = std::chrono::seconds(4);
   s.server.send_timeout = s.server.drain_timeout = std::chrono::seconds(4);

@@ -85,6 +85,23 @@ TEST(RequestHead, Holds64FieldsAndNotesThe65th) {
   EXPECT_TRUE(overfull->has_too_many_fields());
 }
 
+TEST(RequestHead, IsReadBackwardsAsLongAsAsked) {
+  RawHead head(get_with("X: a\nY: no\nx: b\nX: c\n"));
+  std::string seen;
+  head->each_backwards("X", [&](std::string_view value) {
+    seen += value;
+    return true;
+  });
+  EXPECT_EQ(seen, "cba");
+  seen.clear();
+  head->each_backwards("X", [&](std::string_view value) {
+    seen += value;
+    return seen.size() < 2;
+  });
+  EXPECT_EQ(seen, "cb");
+  head->each_backwards("Z", [](std::string_view) -> bool { throw std::logic_error("no Z"); });
+}
+
 TEST(RequestHead, StartForgetsTheHeadBefore) {
   RawHead head(get_with("Range: bytes=0-1\n"));
   head->add("X", "not in the buffer");

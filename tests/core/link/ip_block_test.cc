@@ -98,6 +98,17 @@ TEST(IpBlock, RefusesOtherText) {
   }
 }
 
+TEST(IpAddress, HasItsTextInMemoryOfItsOwn) {
+  for (const std::string longest :
+       {"0.0.0.0", "255.255.255.255", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe"}) {
+    const auto address = IpAddress::parse(longest);
+    ASSERT_TRUE(address.has_value()) << longest;
+    EXPECT_EQ(address->text().view(), longest);
+    EXPECT_EQ(address->to_string(), longest);
+  }
+  EXPECT_EQ(IpText().view(), "");
+}
+
 TEST(IpBlock, PrintsItself) {
   EXPECT_EQ(IpBlock::parse("192.0.2.0/24")->to_string(), "192.0.2.0/24");
   EXPECT_EQ(IpBlock::parse("192.0.2.1/32")->to_string(), "192.0.2.1");

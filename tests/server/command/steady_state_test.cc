@@ -7,8 +7,10 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/link/keyring_file.h"
 #include "core/link/sign.h"
@@ -64,7 +66,7 @@ constexpr std::size_t kFileBytes = 4096;
 
 class SteadyState : public testing::Test {
  protected:
-  SteadyState() {
+  explicit SteadyState(const std::function<void(Configuration&)>& set = [](auto&) {}) {
     is_client = true;
     folder.write("files/a.bin", std::string(kFileBytes, 'x'));
     folder.write("files/large.bin", std::string(64 * kFileBytes, 'x'));
@@ -76,6 +78,7 @@ class SteadyState : public testing::Test {
     settings.content.root = (folder / "files").string();
     settings.ledger.dir = (folder / "ledger").string();
     settings.log.access = "off";
+    set(configuration);
     auto keyring = link::parse_keyring(std::string(kKeyring));
     EXPECT_TRUE(keyring.has_value());
     configuration.keyring = std::make_shared<const link::Keyring>(std::move(*keyring));
@@ -99,7 +102,8 @@ class SteadyState : public testing::Test {
     client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ASSERT_EQ(::connect(client, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
   }
-  std::string request(std::string_view path, std::string_view id, std::uint32_t limit) const {
+  std::string request(std::string_view path, std::string_view id, std::uint32_t limit,
+                      const std::string& fields = {}) const {
     const std::int64_t now = system_clock().unix_now();
     link::LinkSpec spec;
     spec.path = path;
@@ -108,7 +112,8 @@ class SteadyState : public testing::Test {
     spec.expires_at = now + 3600;
     const auto url = link::sign_url("", spec, *server->policy()->keyring, now);
     EXPECT_TRUE(url.has_value());
-    return "GET " + *url + " HTTP/1.1\r\nHost: dl.example\r\nUser-Agent: test/1\r\n\r\n";
+    return "GET " + *url + " HTTP/1.1\r\nHost: dl.example\r\nUser-Agent: test/1\r\n" + fields +
+           "\r\n";
   }
   // Asks and takes the answer in.
   void get(const std::string& head, std::size_t body_bytes) const {
@@ -128,10 +133,18 @@ class SteadyState : public testing::Test {
   }
   // What `requests` of them allocate once the first ones have been answered.
   std::size_t allocations_of(const std::string& head, std::size_t body_bytes, int requests) const {
-    for (int i = 0; i < 200; ++i) get(head, body_bytes);
+    return allocations_of(std::vector{head}, body_bytes, requests);
+  }
+  // The same for several that take turns.
+  std::size_t allocations_of(const std::vector<std::string>& heads, std::size_t body_bytes,
+                             int requests) const {
+    const auto ask = [&](int i) {
+      get(heads[static_cast<std::size_t>(i) % heads.size()], body_bytes);
+    };
+    for (int i = 0; i < 200; ++i) ask(i);
     allocations = 0;
     counting = true;
-    for (int i = 0; i < requests; ++i) get(head, body_bytes);
+    for (int i = 0; i < requests; ++i) ask(i);
     counting = false;
     return allocations;
   }
@@ -170,6 +183,31 @@ TEST_F(SteadyState, ACountedRequestAllocatesNothing) {
   // Here each is a batch of its own; the journal's queue takes a block for every few of them.
   EXPECT_LT(allocations_of(request("/a.bin", "order-3", 1'000'000), kFileBytes, kRequests),
             4 * kNoneOfTheRequests);
+#endif
+}
+
+// One connection of a proxy, with the requests of many clients.
+class SteadyStateBehindAProxy : public SteadyState {
+ protected:
+  SteadyStateBehindAProxy()
+      : SteadyState([](Configuration& configuration) {
+          configuration.settings.server.trusted_proxies = {"10.0.0.0/8", "127.0.0.1"};
+        }) {}
+};
+
+TEST_F(SteadyStateBehindAProxy, ARequestOfAnotherClientAllocatesNothing) {
+#if defined(TALLYGATE_SANITIZED)
+  GTEST_SKIP() << "a sanitizer has an allocator of its own";
+#else
+  const auto from = [&](const std::string& address) {
+    return request(
+        "/a.bin", "order-4", 0,
+        "X-Forwarded-For: 198.51.100.7, " + address + "\r\nX-Forwarded-For: 10.0.0.7\r\n");
+  };
+  EXPECT_LT(allocations_of({from("203.0.113.9"), from("2001:db8:1111:2222:3333:4444:5555:6666"),
+                            from("[2001:db8:1111:2222:3333:4444:5555:7777]:4711"), from("unknown")},
+                           kFileBytes, kRequests),
+            kNoneOfTheRequests);
 #endif
 }
 

@@ -327,12 +327,12 @@ TEST(AccessLine, ShowsAsMuchOfTheClientAsTheSettingsAllow) {
   using config::ClientIp;
   const auto v4 = link::IpAddress::v4({192, 0, 2, 77});
   const auto v6 = link::IpAddress::v6({0x20, 1, 0xd, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
-  EXPECT_EQ(shown_client(v4, ClientIp::full), "192.0.2.77");
-  EXPECT_EQ(shown_client(v4, ClientIp::truncated), "192.0.2.0");
-  EXPECT_EQ(shown_client(v4, ClientIp::none), "");
-  EXPECT_EQ(shown_client(v6, ClientIp::full), "2001:db8:102:304:506:708:90a:b0c");
-  EXPECT_EQ(shown_client(v6, ClientIp::truncated), "2001:db8:102::");
-  EXPECT_EQ(shown_client(v6, ClientIp::none), "");
+  EXPECT_EQ(shown_client(v4, ClientIp::full).view(), "192.0.2.77");
+  EXPECT_EQ(shown_client(v4, ClientIp::truncated).view(), "192.0.2.0");
+  EXPECT_EQ(shown_client(v4, ClientIp::none).view(), "");
+  EXPECT_EQ(shown_client(v6, ClientIp::full).view(), "2001:db8:102:304:506:708:90a:b0c");
+  EXPECT_EQ(shown_client(v6, ClientIp::truncated).view(), "2001:db8:102::");
+  EXPECT_EQ(shown_client(v6, ClientIp::none).view(), "");
 }
 
 }  // namespace
