@@ -26,7 +26,7 @@ tests=(
   curl wget aria2 nginx haproxy php-cli nodejs testssl.sh
   postgresql mariadb-server     # shops' databases; each test starts one of its own
   prometheus    # promtool: the rules in conf/alerts.yml
-  python3-psycopg2 python3-pymysql
+  python3-psycopg2 python3-pymysql python3-jsonschema
 )
 load=(
   libbenchmark-dev libgtest-dev libgmock-dev   # the release preset has benches and tests

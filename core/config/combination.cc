@@ -85,6 +85,29 @@ void check_proxy_protocol(const Settings& settings, std::vector<Clash>& clashes)
   }
 }
 
+// Whoever reaches the admin interface may give files away: it is for this machine, and asks for a
+// token.
+void check_admin(const Settings& settings, std::vector<Clash>& clashes) {
+  const auto& admin = settings.admin;
+  if (admin.listen.empty()) return;
+  if (admin.token_file.empty()) {
+    clashes.push_back(
+        {"admin.listen", Wrong{"needs admin.token_file: every account of this machine "
+                               "can connect to a port"}});
+  }
+  const auto address = parse_listen_address(admin.listen);
+  if (!address) return;  // named already
+  if (!address->host.starts_with("127.") && address->host != "::1") {
+    clashes.push_back({"admin.listen", Wrong{fmt::format("is {}, not a loopback address (127.0.0.1 "
+                                                         "or [::1]); reach it through ssh -L",
+                                                         admin.listen)}});
+  }
+  const auto& plain = settings.server.listen;
+  if (address->port != 0 && std::find(plain.begin(), plain.end(), *address) != plain.end()) {
+    clashes.push_back({"admin.listen", Wrong{"is in server.listen as well"}});
+  }
+}
+
 }  // namespace
 
 std::vector<Clash> find_clashes(const Settings& settings) {
@@ -113,6 +136,7 @@ std::vector<Clash> find_clashes(const Settings& settings) {
   }
   if (settings.tls.is_on()) check_ports(settings, clashes);
   check_proxy_protocol(settings, clashes);
+  check_admin(settings, clashes);
   check_secrets(settings, clashes);
   return clashes;
 }

@@ -129,11 +129,13 @@ constexpr std::array kDeclarations{
     Declaration{"admin", "listen",
         Text{at<&S::admin, &S::Admin::listen>, &kListenAddress, "127.0.0.1:8081"},
         at_restart, optional,
-        "Loopback address of the admin interface for a browser."},
+        "Loopback address where the admin interface is served as well, with a page for a browser; "
+        "needs token_file."},
     Declaration{"admin", "token_file",
         Text{at<&S::admin, &S::Admin::token_file>, &kSecretFile, "/etc/tallygate/admin.token"},
-        at_restart, optional,
-        "File with the token that a browser must present."},
+        at_reload, optional,
+        "File with the token, one line of at least 16 bytes, that whoever asks at admin.listen must "
+        "present."},
 
     Declaration{"tls", "listen", AddressList{at<&S::tls, &S::Tls::listen>},
         at_restart, optional,

@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "core/config/declarations.h"
-#include "core/config/unavailable.h"
 
 namespace tallygate::config {
 namespace {
@@ -36,18 +35,9 @@ std::string capitalized(std::string text) {
   return text;
 }
 
-// "Not in this version: combined." or nothing
-std::string availability(std::string_view name) {
-  const auto* entry = find_unavailable(name);
-  if (entry == nullptr) return {};
-  if (entry->values.empty()) return " Not in this version.";
-  return fmt::format(" Not in this version: {}.", entry->values);
-}
-
 std::string sentences(const Declaration& declaration) {
-  return fmt::format("{}{}{}", declaration.sentence,
-                     declaration.applies == Applies::at_restart ? " Needs a restart." : "",
-                     availability(full_name(declaration)));
+  return fmt::format("{}{}", declaration.sentence,
+                     declaration.applies == Applies::at_restart ? " Needs a restart." : "");
 }
 
 std::string type_and_bounds(const Declaration& declaration) {
@@ -64,9 +54,8 @@ bool has_default(const Declaration& declaration) {
 std::string example_table(const Table& table) {
   auto out = fmt::format("[{}]\n", table.name);
   append_wrapped(out, "# ",
-                 fmt::format("{}{}{}", table.sentence,
-                             table.optional ? " Off unless this table is there." : "",
-                             availability(table.name)));
+                 fmt::format("{}{}", table.sentence,
+                             table.optional ? " Off unless this table is there." : ""));
   for (const auto& declaration : declarations()) {
     if (declaration.table != table.name) continue;
     out += '\n';

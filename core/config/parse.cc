@@ -13,7 +13,6 @@
 #include "core/config/declarations.h"
 #include "core/config/document.h"
 #include "core/config/nearest.h"
-#include "core/config/unavailable.h"
 
 namespace tallygate::config {
 namespace {
@@ -59,7 +58,6 @@ class Reader {
   Parsed read(const Document& document) {
     for (const auto& section : document.sections) read_section(section);
     check_required();
-    check_available();
     for (const auto& clash : find_clashes(parsed_.settings)) {
       if (!misread(clash.name)) complain(line(clash.name), clash.name, clash.wrong.what);
     }
@@ -157,7 +155,7 @@ class Reader {
   void check_required() {
     for (const auto& table : tables()) {
       const bool in_use = !table.optional || written_.contains(table.name);
-      if (!in_use || find_unavailable(table.name) != nullptr) continue;
+      if (!in_use) continue;
       for (const auto& declaration : declarations()) {
         if (declaration.table != table.name || declaration.presence != Presence::required) continue;
         const auto name = full_name(declaration);
@@ -167,22 +165,6 @@ class Reader {
                    fmt::format("is missing; for instance, below [{}]: {} = {}", table.name,
                                declaration.key, example_text(declaration.rule)));
         }
-      }
-    }
-  }
-
-  void check_available() {
-    for (const auto& entry : unavailable()) {
-      if (!written_.contains(entry.name)) continue;
-      const auto* declaration = find_declaration(entry.name);
-      const bool asked_for =
-          entry.asked_for != nullptr
-              ? entry.asked_for(parsed_.settings)
-              : declaration == nullptr || !is_default(*declaration, parsed_.settings);
-      if (asked_for) {
-        complain(line(entry.name),
-                 declaration == nullptr ? fmt::format("[{}]", entry.name) : std::string(entry.name),
-                 refusal(entry));
       }
     }
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <stdexcept>
 #include <utility>
 
 #include "core/link/base64url.h"
@@ -125,6 +126,20 @@ std::string token_text(const Key& key, const LinkSpec& spec) {
 }
 
 }  // namespace
+
+void throw_exception_from_error(const SpecMistake& mistake, const boost::source_location&) {
+  throw std::invalid_argument(mistake.message);
+}
+
+Result<std::uint32_t, SpecMistake> segments_of_folder(std::string_view path) {
+  const bool is_folder = path.size() > 1 && path.ends_with('/');
+  if (is_folder) path.remove_suffix(1);
+  const std::size_t segments = count_segments(path);
+  if (!is_folder && segments < 2) {
+    return SpecMistake{"folder_segments", fmt::format("{} is in no folder below the root", path)};
+  }
+  return static_cast<std::uint32_t>(is_folder ? segments : segments - 1);
+}
 
 Result<std::string, std::vector<SpecMistake>> sign_url(std::string_view base_url,
                                                        const LinkSpec& spec, const Keyring& keys,

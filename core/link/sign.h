@@ -34,6 +34,13 @@ struct SpecMistake {
   std::string message;
   friend bool operator==(const SpecMistake&, const SpecMistake&) = default;
 };
+// What Result::value() throws where there is a mistake: std::invalid_argument with the message.
+[[noreturn]] void throw_exception_from_error(const SpecMistake& mistake,
+                                             const boost::source_location& where);
+
+// What `folder_segments` is to be for a link that is good for every file in the folder of `path`,
+// or in `path` itself if it ends with a slash.
+[[nodiscard]] Result<std::uint32_t, SpecMistake> segments_of_folder(std::string_view path);
 
 // `base_url` ("https://dl.shop.example") with the signed target behind it, or all mistakes. A URL
 // that comes out verifies with the same keyring, in its time, for its client; one for a folder

@@ -94,4 +94,18 @@ Task<Response> get_health(const Call& call) {
   co_return respond(call.request, failed ? Status::service_unavailable : Status::ok, body);
 }
 
+Task<Response> get_readiness(const Call& call) {
+  const net::Services& services = call.ports.services;
+  std::string why;
+  if (call.ports.workers.is_draining()) {
+    why = "draining";
+  } else if (!services.ledger.failure().empty()) {
+    why = "the ledger cannot be written";
+  } else if (services.shop != nullptr && services.shop->is_overtaken()) {
+    why = "the ledger is older than the shop's table";
+  }
+  if (why.empty()) co_return respond(call.request, Status::ok, {{"ready", true}});
+  co_return respond(call.request, Status::service_unavailable, {{"ready", false}, {"why", why}});
+}
+
 }  // namespace tallygate::admin

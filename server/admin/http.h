@@ -20,6 +20,8 @@ using Verb = boost::beast::http::verb;
                                std::string body);
 [[nodiscard]] Response respond(const Request& request, Status status,
                                const boost::json::object& body);
+// 303: go on there.
+[[nodiscard]] Response see_other(const Request& request, std::string_view location);
 // {"error": a sentence for whoever asked}
 [[nodiscard]] Response error(const Request& request, Status status, std::string_view sentence);
 

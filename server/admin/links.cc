@@ -116,7 +116,8 @@ std::string read_edit(const std::string& text, shop::Edit& edit) {
   return {};
 }
 
-// A row's id may be longer than a URL's: that of a folder link ends in a hash of the path.
+}  // namespace
+
 bool is_link_id(std::string_view id) {
   const auto allowed = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
@@ -124,10 +125,6 @@ bool is_link_id(std::string_view id) {
   };
   return !id.empty() && id.size() <= kLinkIdBytesMax && std::all_of(id.begin(), id.end(), allowed);
 }
-
-constexpr std::string_view kIdRule = "a link's id is 1 to 96 of A-Z a-z 0-9 - _ : .";
-
-}  // namespace
 
 Task<std::optional<json::object>> show_link(const net::Services& services, net::Workers& workers,
                                             std::string link_id) {
@@ -175,14 +172,14 @@ Task<EditAnswer> edit_link(const net::Services& services, net::Workers& workers,
 }
 
 Task<Response> get_link(const Call& call) {
-  if (!is_link_id(call.parameter)) co_return error(call.request, Status::bad_request, kIdRule);
+  if (!is_link_id(call.parameter)) co_return error(call.request, Status::bad_request, kLinkIdRule);
   const auto link = co_await show_link(call.ports.services, call.ports.workers, call.parameter);
   if (!link) co_return error(call.request, Status::not_found, "no such link");
   co_return respond(call.request, Status::ok, *link);
 }
 
 Task<Response> post_link(const Call& call) {
-  if (!is_link_id(call.parameter)) co_return error(call.request, Status::bad_request, kIdRule);
+  if (!is_link_id(call.parameter)) co_return error(call.request, Status::bad_request, kLinkIdRule);
   shop::Edit edit;
   const std::string mistake = read_edit(call.request.body(), edit);
   if (!mistake.empty()) co_return error(call.request, Status::bad_request, mistake);

@@ -3,12 +3,17 @@
 #include <boost/json/fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "server/admin/routes.h"
 #include "server/net/worker.h"
 #include "server/shop/database.h"
 
 namespace tallygate::admin {
+
+// A row's id may be longer than a URL's: that of a folder link ends in a hash of the path.
+[[nodiscard]] bool is_link_id(std::string_view id);
+inline constexpr std::string_view kLinkIdRule = "a link's id is 1 to 96 of A-Z a-z 0-9 - _ : .";
 
 // A link as `links show --json` prints it: id, path, limit (null = unlimited), used, copies,
 // traffic_bytes, expires_at, state, blocked (null, "copies", "traffic"), in_flight. Settles first.

@@ -11,8 +11,10 @@
 #include <boost/beast/http/write.hpp>
 #include <chrono>
 #include <exception>
+#include <type_traits>
 #include <utility>
 
+#include "core/config/form.h"
 #include "server/net/descriptor.h"
 
 namespace tallygate::admin {
@@ -32,6 +34,10 @@ error_code Listener<Protocol>::bind(const typename Protocol::endpoint& endpoint)
   error_code ec;
   acceptor_.emplace(context_);
   acceptor_->open(endpoint.protocol(), ec);
+  // What a server before us left in TIME_WAIT is no reason not to start.
+  if constexpr (std::is_same_v<Protocol, asio::ip::tcp>) {
+    if (!ec) acceptor_->set_option(asio::socket_base::reuse_address(true), ec);
+  }
   if (!ec) acceptor_->bind(endpoint, ec);
   if (!ec) acceptor_->listen(16, ec);
   return ec;
@@ -84,6 +90,7 @@ Task<> Listener<Protocol>::serve(Peer socket) {
 }
 
 template class Listener<Local>;
+template class Listener<asio::ip::tcp>;
 
 std::string bind_unix(UnixListener& listener, const std::string& path) {
   const auto failed = [&](const error_code& ec) {
@@ -109,6 +116,16 @@ std::string bind_unix(UnixListener& listener, const std::string& path) {
   if (const error_code ec = listener.bind(endpoint)) return failed(ec);
   if (::chmod(path.c_str(), 0660) != 0) return failed(last_error());
   return {};
+}
+
+std::string bind_port(PortListener& listener, const std::string& address) {
+  const auto parsed = config::parse_listen_address(address);
+  error_code ec = make_error_code(boost::system::errc::invalid_argument);
+  if (parsed) {
+    const auto host = asio::ip::make_address(parsed->host, ec);
+    if (!ec) ec = listener.bind({host, parsed->port});
+  }
+  return ec ? "admin.listen: cannot listen on " + address + ": " + ec.message() : std::string();
 }
 
 }  // namespace tallygate::admin

@@ -4,6 +4,7 @@
 // Everything runs on the thread of its io_context.
 #pragma once
 #include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <cstddef>
 #include <functional>
@@ -50,10 +51,15 @@ class Listener {
 };
 
 extern template class Listener<asio::local::stream_protocol>;
+extern template class Listener<asio::ip::tcp>;
 
 // The socket at `path`, for the owner and the group; one that nobody answers on, left from a crash,
 // is replaced, and the folder is made. The error is for the operator.
 using UnixListener = Listener<asio::local::stream_protocol>;
 [[nodiscard]] std::string bind_unix(UnixListener& listener, const std::string& path);
+
+// The address of admin.listen, which is well-formed. The error is for the operator.
+using PortListener = Listener<asio::ip::tcp>;
+[[nodiscard]] std::string bind_port(PortListener& listener, const std::string& address);
 
 }  // namespace tallygate::admin

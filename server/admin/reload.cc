@@ -45,6 +45,12 @@ Task<Response> post_reload(const Call& call) {
       {{"generation", reloaded->generation}, {"restart_needed", list(reloaded->restart_needed)}});
 }
 
+Task<Response> post_drain(const Call& call) {
+  if (!call.ports.drain) co_return error(call.request, Status::not_found, "no such resource");
+  call.ports.drain();
+  co_return respond(call.request, Status::accepted, {{"draining", true}});
+}
+
 json::object describe_policy(const net::Policies& policies) {
   const net::SharedPolicy policy = policies.current();
   const net::Policies::Reloads reloads = policies.reloads();

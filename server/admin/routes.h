@@ -3,11 +3,13 @@
 // A new resource is a line in routes.cc and a handler in the file of its subject; conf/openapi.json
 // describes it.
 #pragma once
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/admin/access.h"
 #include "server/admin/http.h"
 #include "server/admin/ports.h"
 
@@ -17,6 +19,8 @@ namespace tallygate::admin {
 struct Call {
   const Request& request;
   const Ports& ports;
+  Sessions& sessions;
+  Access access;
   std::string parameter{};   // what stands in place of the pattern's {id}; else empty
   std::string_view query{};  // behind the question mark, as received
 };
@@ -24,10 +28,18 @@ struct Call {
 // On the admin thread, which everybody else waits for as well: a handler awaits and never blocks.
 using Handler = Task<Response> (*)(const Call& call);
 
+// What the loopback port asks for; the Unix socket is open to whoever may open it.
+enum class Login : std::uint8_t {
+  needed,
+  for_a_page,  // who has none is sent to /login
+  not_needed,
+};
+
 struct Route {
   Verb method;
   std::string_view pattern;  // "/v1/links/{id}": {id} is one segment of any characters
   Handler handler;
+  Login login = Login::needed;
 };
 
 [[nodiscard]] std::span<const Route> routes();
@@ -41,7 +53,14 @@ struct Match {
 };
 [[nodiscard]] Match find_route(std::span<const Route> routes, Verb method, std::string_view path);
 
+// The value of `name` in a query, as received; empty: not there.
+[[nodiscard]] std::string_view query_value(std::string_view query, std::string_view name);
+
+// Where a request came in.
+enum class Door : std::uint8_t { socket, port };
+
 // The whole way from a request to its answer.
-[[nodiscard]] Task<Response> answer(const Ports& ports, const Request& request);
+[[nodiscard]] Task<Response> answer(const Ports& ports, Sessions& sessions, Door door,
+                                    const Request& request);
 
 }  // namespace tallygate::admin

@@ -32,6 +32,7 @@ net::SharedPolicy make_policy(const Configuration& configuration, const Clock& c
     policy->restart_needed = config::needing_restart(before->settings, configuration.settings);
   }
   policy->keyring = configuration.keyring;
+  policy->admin_token = configuration.admin_token;
   policy->cors = http::CorsPolicy(policy->settings.content.cors_origins);
   for (const std::string& text : policy->settings.server.trusted_proxies) {
     if (const auto block = link::IpBlock::parse(text)) policy->trusted_proxies.push_back(*block);
@@ -201,9 +202,9 @@ net::Reloaded Application::do_reload() {
   return reloaded;
 }
 
-Result<std::unique_ptr<Application>, std::string> Application::start(Configuration configuration,
-                                                                     const Clock& clock,
-                                                                     net::HandedOver handed_over) {
+Result<std::unique_ptr<Application>, std::string> Application::start(
+    Configuration configuration, const Clock& clock, net::HandedOver handed_over,
+    std::function<void()> on_drain) {
   std::unique_ptr<Application> app(new Application(configuration, clock));
   const auto& settings = configuration.settings;
   const unsigned threads = settings.server.threads != 0
@@ -238,11 +239,15 @@ Result<std::unique_ptr<Application>, std::string> Application::start(Configurati
   app->reloader_ = std::make_unique<Reloader>([whole = app.get()] { return whole->do_reload(); });
   auto admin = admin::Admin::start({.services = *app->services_,
                                     .workers = *app->workers_,
+                                    .drain = std::move(on_drain),
                                     .reload = [whole = app.get()](Reloader::Answer answer) {
                                       whole->reload(std::move(answer));
                                     }});
   if (!admin) return admin.error();
   app->admin_ = std::move(*admin);
+  if (!app->admin_->address().empty()) {
+    say(Severity::info, fmt::format("admin interface on http://{}/", app->admin_->address()));
+  }
   if (app->sync_) {
     app->bridge_ = std::make_unique<ShopBridge>(*app->ledger_, *app->workers_,
                                                 settings.shop.on_revoke == config::OnRevoke::cut);
@@ -279,8 +284,9 @@ void Application::drain(const std::atomic<bool>& at_once) {
   // Both answer whoever still asks, the admin interface among them.
   if (sync_) sync_->stop();
   if (reloader_) reloader_->stop();
+  if (admin_) admin_->stop();
+  workers_.reset();  // its frames may still tell the ledger something, what is posted the admin
   admin_.reset();
-  workers_.reset();  // its frames may still tell the ledger something
   ledger_.reset();
 }
 

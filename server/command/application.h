@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,9 +36,11 @@ struct Pulse {
 class Application {
  public:
   // Everything that can fail fails here, before anything is served. The error is for the operator.
-  // Sockets that were handed over are used instead of binding (listeners.h).
+  // Sockets that were handed over are used instead of binding (listeners.h). `on_drain` is called,
+  // on the admin thread, when somebody asks for the end there; empty: nobody can.
   [[nodiscard]] static Result<std::unique_ptr<Application>, std::string> start(
-      Configuration configuration, const Clock& clock, net::HandedOver handed_over = {});
+      Configuration configuration, const Clock& clock, net::HandedOver handed_over = {},
+      std::function<void()> on_drain = {});
   ~Application();  // drains at once
   Application(const Application&) = delete;
   Application& operator=(const Application&) = delete;

@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -88,6 +89,49 @@ void find_secret_files(config::Settings& settings, const std::string& file, Purp
   if (!found) tls.certificate.clear();  // nothing is to be looked for in the others
 }
 
+// The one line of a file that others must not be able to read. `what` it is, for the error.
+Result<std::string, std::vector<std::string>> read_secret_line(const std::string& path,
+                                                               std::string_view what) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0) {
+    return std::vector{
+        fmt::format("{}: {} cannot be read: {}", path, what, last_error().message())};
+  }
+  if ((status.st_mode & 0007U) != 0) {
+    return std::vector{fmt::format("{}: others have access to it (mode {:04o}): chmod o-rwx", path,
+                                   status.st_mode & 07777U)};
+  }
+  auto text = read_all(fd.get());
+  if (!text) {
+    return std::vector{
+        fmt::format("{}: {} cannot be read: {}", path, what, text.error().message())};
+  }
+  if (text->ends_with('\n')) text->pop_back();
+  if (text->ends_with('\r')) text->pop_back();
+  if (text->empty() || text->find_first_of(std::string_view("\0\n", 2)) != std::string::npos) {
+    return std::vector{fmt::format("{}: is not {}: it must be one line", path, what)};
+  }
+  return std::move(*text);
+}
+
+// Against guessing, and for a field value of HTTP (RFC 9110, 5.5).
+Result<std::string, std::vector<std::string>> read_admin_token(const std::string& path) {
+  constexpr std::size_t kTokenBytesMin = 16;
+  constexpr std::size_t kTokenBytesMax = 1024;
+  auto token = read_secret_line(path, "the admin interface's token");
+  if (!token) return token;
+  const bool plain =
+      std::all_of(token->begin(), token->end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (!plain || token->size() < kTokenBytesMin || token->size() > kTokenBytesMax) {
+    return std::vector{
+        fmt::format("{}: a token is {} to {} bytes of printable ASCII without spaces; "
+                    "`openssl rand -hex 32` makes one",
+                    path, kTokenBytesMin, kTokenBytesMax)};
+  }
+  return token;
+}
+
 }  // namespace
 
 Result<std::string, std::vector<std::string>> find_secret_file(std::string_view setting,
@@ -104,30 +148,9 @@ Result<std::string, std::vector<std::string>> find_secret_file(std::string_view 
 
 Result<std::string, std::vector<std::string>> read_shop_password(const config::Settings& settings) {
   if (settings.shop.password_file.empty()) return std::string();
-  const auto found = find_secret_file("shop.password_file", settings.shop.password_file);
-  if (!found) return found.error();
-  const std::string& path = *found;
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat status {};
-  if (!fd || ::fstat(fd.get(), &status) != 0) {
-    return std::vector{fmt::format("{}: the password of the shop's database cannot be read: {}",
-                                   path, last_error().message())};
-  }
-  if ((status.st_mode & 0007U) != 0) {
-    return std::vector{fmt::format("{}: others have access to it (mode {:04o}): chmod o-rwx", path,
-                                   status.st_mode & 07777U)};
-  }
-  auto text = read_all(fd.get());
-  if (!text) {
-    return std::vector{fmt::format("{}: the password of the shop's database cannot be read: {}",
-                                   path, text.error().message())};
-  }
-  if (text->ends_with('\n')) text->pop_back();
-  if (text->ends_with('\r')) text->pop_back();
-  if (text->empty() || text->find_first_of(std::string_view("\0\n", 2)) != std::string::npos) {
-    return std::vector{fmt::format("{}: is not a password: it must be one line", path)};
-  }
-  return std::move(*text);
+  const auto path = find_secret_file("shop.password_file", settings.shop.password_file);
+  if (!path) return path.error();
+  return read_secret_line(*path, "the password of the shop's database");
 }
 
 Result<std::string, std::vector<std::string>> read_file(const std::string& path) {
@@ -173,6 +196,14 @@ Result<Configuration, std::vector<std::string>> load_configuration(const std::st
       configuration.shop_password = std::move(*password);
     } else {
       for (const std::string& line : password.error()) mistakes.push_back(line);
+    }
+  }
+  if (!settings.admin.token_file.empty() && purpose == Purpose::serving) {
+    auto token = read_admin_token(settings.admin.token_file);
+    if (token) {
+      configuration.admin_token = std::move(*token);
+    } else {
+      for (const std::string& line : token.error()) mistakes.push_back(line);
     }
   }
   if (settings.tls.is_on() && purpose == Purpose::serving) {

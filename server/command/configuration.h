@@ -21,6 +21,7 @@ struct Configuration {
   std::shared_ptr<const link::Keyring> keyring;
   std::shared_ptr<const net::TlsCertificates> certificates;  // null: no TLS, or for signing
   std::string shop_password;                                 // empty: none
+  std::string admin_token;                                   // empty: none
   std::vector<std::string> warnings;  // lines for standard error: to be known, and no mistake
 };
 

@@ -92,14 +92,12 @@ int sign(SignOptions options) {
   read_time("--starts", options.starts, spec.not_before);
   if (mistakes != 0) return kUsage;
   if (options.folder) {
-    const bool is_folder = spec.path.size() > 1 && spec.path.ends_with('/');
-    const std::string_view path(spec.path.data(), spec.path.size() - (is_folder ? 1 : 0));
-    const std::size_t segments = link::count_segments(path);
-    if (!is_folder && segments < 2) {
-      fmt::print(stderr, "tallygate: --folder: {} is in no folder below the root\n", spec.path);
+    const auto segments = link::segments_of_folder(spec.path);
+    if (!segments) {
+      fmt::print(stderr, "tallygate: --folder: {}\n", segments.error().message);
       return kUsage;
     }
-    spec.folder_segments = static_cast<std::uint32_t>(is_folder ? segments : segments - 1);
+    spec.folder_segments = *segments;
   }
   const auto url =
       link::sign_url(configuration->settings.server.base_url, spec, *configuration->keyring, now);

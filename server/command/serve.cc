@@ -63,7 +63,8 @@ int serve(const std::string& file) {
   }
   Signals signals;  // before any thread, so that all of them leave the signals to us
   ServiceManager service_manager;
-  auto app = Application::start(std::move(*configuration), system_clock(), std::move(*handed_over));
+  auto app = Application::start(std::move(*configuration), system_clock(), std::move(*handed_over),
+                                [&signals] { signals.ask_to_stop(); });
   if (!app) {
     say(Severity::error, app.error());
     return kFailed;

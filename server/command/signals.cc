@@ -36,6 +36,12 @@ Signals::~Signals() {
   thread_.join();
 }
 
+void Signals::ask_to_stop() {
+  stopped_ = true;
+  ++came_;
+  came_.notify_all();
+}
+
 Signals::Asked Signals::wait() {
   for (;;) {
     const unsigned seen = came_;

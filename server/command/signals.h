@@ -21,6 +21,8 @@ class Signals {
 
   // Returns when something is asked. Several wishes of one kind may be one.
   [[nodiscard]] Asked wait();
+  // As the first SIGTERM does; never insists. Any thread.
+  void ask_to_stop();
   [[nodiscard]] bool stopped() const { return stopped_; }
   // True from the second one on.
   [[nodiscard]] const std::atomic<bool>& at_once() const { return at_once_; }

@@ -143,6 +143,7 @@ std::shared_ptr<const OpenFile> OpenFiles::make(std::string_view path, Descripto
                                                 const FileStatus& status,
                                                 const disk::FileSystem& on) const {
   auto file = std::make_unique<OpenFile>();
+  file->path = path;
   file->descriptor = std::move(descriptor);
   file->version = status.version;
   file->etag = etag(file->version);

@@ -34,6 +34,7 @@ namespace tallygate::content {
 // One version of one file. Immutable; closed when the last transfer of it ends (where closing may
 // hang, on a thread of the pool).
 struct OpenFile {
+  std::string path;  // decoded
   Descriptor descriptor;
   FileVersion version;
   EtagText etag;

@@ -540,6 +540,32 @@ void Connection::cut_link(const ledger::LinkKey& link) {
   if (concerns(link)) cut();
 }
 
+void Connection::see_transfers(std::string_view link, std::size_t most,
+                               net::TransfersSeen& out) const {
+  std::size_t described = 0;
+  for (const auto& delivery : deliveries_) {
+    if (!link.empty() && delivery->link_id() != link) continue;
+    ++out.total;
+    if (described++ >= most) continue;
+    net::TransferSeen& seen = out.transfers.emplace_back();
+    seen.number = delivery->number();
+    seen.link_id = delivery->link_id();
+    seen.path = delivery->file().path;
+    seen.client = client_text();
+    seen.started_at = delivery->began_at();
+    seen.bytes_sent = delivery->bytes_sent();
+    seen.bytes_total = delivery->bytes_total();
+    seen.is_tls = channel_.is_tls();
+  }
+}
+
+bool Connection::cut_transfer(std::uint64_t number) {
+  const bool own = std::any_of(deliveries_.begin(), deliveries_.end(),
+                               [&](const auto& delivery) { return delivery->number() == number; });
+  if (own) cut();
+  return own;
+}
+
 void Connection::drain() {
   keep_alive_ = false;
   if (phase_ != Phase::idle) return;

@@ -97,6 +97,10 @@ class Connection final : public net::Member, public Recycled<Connection> {
   void settle();
   void settle_link(const ledger::LinkKey& link, std::chrono::seconds stalled);
   void cut_link(const ledger::LinkKey& link);
+  // Counts its transfers of `link` (empty: all), and describes up to `most` of them.
+  void see_transfers(std::string_view link, std::size_t most, net::TransfersSeen& out) const;
+  // Ends the connection if the transfer of that number is its own.
+  bool cut_transfer(std::uint64_t number);
   // Closes it if it is between two requests; otherwise after the answer at hand.
   void drain();
   // Sends no more; what is on its way may still arrive.

@@ -25,6 +25,7 @@ struct Policy {
   std::shared_ptr<const link::Keyring> keyring;
   http::CorsPolicy cors;
   std::vector<link::IpBlock> trusted_proxies;
+  std::string admin_token;                  // empty: none
   std::vector<std::string> restart_needed;  // settings whose new value waits for a restart
 
   // As the rules want it; good as long as this is.

@@ -11,6 +11,7 @@
 #include <exception>
 #include <future>
 #include <iterator>
+#include <mutex>
 #include <utility>
 
 #include "server/http/connection.h"
@@ -205,6 +206,20 @@ void Worker::cut_link(const ledger::LinkKey& link) {
   for (Member& member : watched_) static_cast<http::Connection&>(member).cut_link(link);
 }
 
+void Worker::see_transfers(std::string_view link, std::size_t most, TransfersSeen& out) {
+  const std::size_t before = out.transfers.size();
+  for (Member& member : watched_) {
+    const std::size_t room = most - std::min(most, out.transfers.size() - before);
+    static_cast<http::Connection&>(member).see_transfers(link, room, out);
+  }
+}
+
+bool Worker::cut_transfer(std::uint64_t number) {
+  return std::any_of(watched_.begin(), watched_.end(), [&](Member& member) {
+    return static_cast<http::Connection&>(member).cut_transfer(number);
+  });
+}
+
 void Worker::drain() {
   draining_ = true;
   error_code ec;
@@ -313,6 +328,43 @@ void Workers::cut_link(const ledger::LinkKey& link) {
   for (const auto& worker : workers_) {
     worker->post([worker = worker.get(), link] { worker->cut_link(link); });
   }
+}
+
+void Workers::see_transfers(std::string link, std::size_t most,
+                            std::function<void(TransfersSeen)> callback) {
+  struct Gathering {
+    std::mutex mutex;  // guards what follows
+    TransfersSeen seen;
+    std::size_t left = 0;
+  };
+  const auto gathering = std::make_shared<Gathering>();
+  gathering->left = workers_.size();
+  for (std::uint32_t index = 0; index < workers_.size(); ++index) {
+    Worker& worker = *workers_[index];
+    worker.post([&worker, index, link, most, gathering, callback] {
+      TransfersSeen own;
+      worker.see_transfers(link, most, own);
+      const std::scoped_lock lock(gathering->mutex);
+      TransfersSeen& all = gathering->seen;
+      all.total += own.total;
+      for (TransferSeen& transfer : own.transfers) {
+        transfer.worker = index;
+        all.transfers.push_back(std::move(transfer));
+      }
+      if (--gathering->left != 0) return;
+      std::stable_sort(all.transfers.begin(), all.transfers.end(),
+                       [](const auto& a, const auto& b) { return a.started_at < b.started_at; });
+      if (all.transfers.size() > most) all.transfers.resize(most);
+      callback(std::move(all));
+    });
+  }
+}
+
+void Workers::cut_transfer(std::uint32_t worker, std::uint64_t number,
+                           std::function<void(bool)> callback) {
+  if (worker >= workers_.size()) return callback(false);
+  Worker& its = *workers_[worker];
+  its.post([&its, number, callback = std::move(callback)] { callback(its.cut_transfer(number)); });
 }
 
 void Workers::drain(std::chrono::milliseconds timeout, const std::atomic<bool>& at_once) {

@@ -51,6 +51,24 @@ namespace net {
 
 class Workers;
 
+// A response body in flight, as an operator sees it.
+struct TransferSeen {
+  std::uint32_t worker = 0;
+  std::uint64_t number = 0;  // of its worker's transfers since the start; never used again
+  std::string link_id;
+  std::string path;
+  std::string client;  // as the log shows it
+  std::chrono::steady_clock::time_point started_at;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_total = 0;
+  bool is_tls = false;
+};
+
+struct TransfersSeen {
+  std::uint64_t total = 0;  // that are of the link asked for
+  std::vector<TransferSeen> transfers;
+};
+
 // What all workers share. Made by main, outlives them; each part says itself that it is
 // thread-safe.
 struct Services {
@@ -141,6 +159,11 @@ class Worker {
   void settle_link(const ledger::LinkKey& link, std::chrono::seconds stalled);
   // Ends every transfer of the link, or of a folder link's files.
   void cut_link(const ledger::LinkKey& link);
+  // Adds this worker's transfers: of `link`, or of all if it is empty. At most `most` of them are
+  // described, the longest-running ones.
+  void see_transfers(std::string_view link, std::size_t most, TransfersSeen& out);
+  // Ends the transfer's connection. False: there is no such transfer.
+  bool cut_transfer(std::uint64_t number);
   // No new connections; idle ones are closed, the others after their answer.
   void drain();
   // Sends no more; what is on its way may still arrive.
@@ -212,6 +235,12 @@ class Workers {
   // The same for a thread that may wait; gives up after a second.
   void settle_link_and_wait(const ledger::LinkKey& link);
   void cut_link(const ledger::LinkKey& link);
+  // The transfers of `link`, or of all links if it is empty; the longest-running first, at most
+  // `most`. `callback` runs on a worker's thread; it is not called if a worker has ended.
+  void see_transfers(std::string link, std::size_t most,
+                     std::function<void(TransfersSeen)> callback);
+  // See Worker::cut_transfer. `worker` may be any number.
+  void cut_transfer(std::uint32_t worker, std::uint64_t number, std::function<void(bool)> callback);
   // Finishes what is running, within the timeout; then cuts it. Returns when all threads have
   // ended.
   void drain(std::chrono::milliseconds timeout, const std::atomic<bool>& at_once);

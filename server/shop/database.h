@@ -186,6 +186,10 @@ class Database {
   // False: there is no such row, and nothing was done. Leaves a mark for every edge, this one too.
   [[nodiscard]] virtual Answer<bool> edit(std::string_view link_id, const Edit& edit) = 0;
 
+  // The newest `rows_max` rows of tg_download about a link, of all edges, newest first. Their
+  // event_id is not read.
+  [[nodiscard]] virtual Answer<std::vector<HistoryRow>> downloads_of(std::string_view link_id,
+                                                                     std::size_t rows_max) = 0;
   // Of the first `rows_max` rows of tg_download behind `after`, by event_id, deletes those that
   // ended before `ended_before` (unix seconds), whichever edge wrote them. No table of a shop
   // system's is touched, and no count: a batch that was applied is not applied again because its

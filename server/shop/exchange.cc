@@ -394,6 +394,14 @@ std::vector<LookUp> Exchange::look_up(std::span<const std::string> link_ids) {
   return answers;
 }
 
+Answer<std::vector<HistoryRow>> Exchange::downloads_of(std::string_view link_id,
+                                                       std::size_t rows_max) {
+  if (!connected_) return Failure{true, status_.last_error};
+  auto rows = database_.downloads_of(link_id, rows_max);
+  if (!rows) reading_failed(rows.error());
+  return rows;
+}
+
 Answer<bool> Exchange::edit(std::string_view link_id, const Edit& edit) {
   if (!connected_) return Failure{true, status_.last_error};
   if (auto elsewhere = database_.edited_elsewhere(); !elsewhere.empty()) {

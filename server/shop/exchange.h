@@ -84,6 +84,8 @@ class Exchange {
   // In the order asked. The same answer for every id while the database is away.
   [[nodiscard]] std::vector<LookUp> look_up(std::span<const std::string> link_ids);
   // False: no such row. After true the ledger has been told, or will be at a later turn.
+  [[nodiscard]] Answer<std::vector<HistoryRow>> downloads_of(std::string_view link_id,
+                                                             std::size_t rows_max);
   [[nodiscard]] Answer<bool> edit(std::string_view link_id, const Edit& edit);
 
   // Outbox figures and what happened here; events_waiting is the caller's.

@@ -82,6 +82,11 @@ void Sync::edit(std::string link_id, Edit edit, std::function<void(Answer<bool>)
   submit(EditRequest{std::move(link_id), std::move(edit), std::move(callback)});
 }
 
+void Sync::downloads_of(std::string link_id, std::size_t rows_max,
+                        std::function<void(Answer<std::vector<HistoryRow>>)> callback) {
+  submit(HistoryRequest{std::move(link_id), rows_max, std::move(callback)});
+}
+
 void Sync::flush(std::function<void(bool)> callback) {
   submit(FlushRequest{std::move(callback)});
 }
@@ -196,6 +201,9 @@ void Sync::serve(Exchange& exchange, std::vector<Request> requests) {
         Overloaded{
             [&](LookUpRequest& look_up) { look_up.callback(exchange.look_up(look_up.link_ids)); },
             [&](EditRequest& edit) { edit.callback(exchange.edit(edit.link_id, edit.edit)); },
+            [&](HistoryRequest& history) {
+              history.callback(exchange.downloads_of(history.link_id, history.rows_max));
+            },
             [&](FlushRequest& flush) {
               const bool pushed = consume(true) && exchange.push_all(kFlush);
               publish(exchange.status());
@@ -219,6 +227,9 @@ void Sync::refuse(Request& request) {
                         },
                         [](EditRequest& edit) {
                           edit.callback(Failure{true, "the server is stopping"});
+                        },
+                        [](HistoryRequest& history) {
+                          history.callback(Failure{true, "the server is stopping"});
                         },
                         [](FlushRequest& flush) { flush.callback(false); }},
              request);

@@ -60,6 +60,10 @@ class Sync {
   // An operator's change to a row. false: no such row. When `callback` runs, the ledger has it too.
   void edit(std::string link_id, Edit edit, std::function<void(Answer<bool>)> callback);
 
+  // The newest `rows_max` downloads of a link that the shop's table has, newest first.
+  void downloads_of(std::string link_id, std::size_t rows_max,
+                    std::function<void(Answer<std::vector<HistoryRow>>)> callback);
+
   // Everything handed over before is pushed: true; or cannot be within 2 s: false.
   void flush(std::function<void(bool)> callback);
 
@@ -77,10 +81,15 @@ class Sync {
     Edit edit;
     std::function<void(Answer<bool>)> callback;
   };
+  struct HistoryRequest {
+    std::string link_id;
+    std::size_t rows_max;
+    std::function<void(Answer<std::vector<HistoryRow>>)> callback;
+  };
   struct FlushRequest {
     std::function<void(bool)> callback;
   };
-  using Request = std::variant<LookUpRequest, EditRequest, FlushRequest>;
+  using Request = std::variant<LookUpRequest, EditRequest, HistoryRequest, FlushRequest>;
   using TimePoint = std::chrono::steady_clock::time_point;
 
   void run(LedgerPort& ledger);

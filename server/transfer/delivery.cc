@@ -23,6 +23,8 @@ Delivery::Delivery(ledger::Ledger& ledger, ledger::WaitingRoom& room,
       file_(std::move(file)),
       clock_(clock),
       counters_(counters),
+      number_(counters.transfers_begun.value() + 1),
+      began_at_(clock.steady_now()),
       about_(std::move(about)),
       window_(lease_window(file_->version.size)) {
   counters_.transfers_begun.add();
@@ -37,6 +39,12 @@ Delivery::Delivery(ledger::Ledger& ledger, ledger::WaitingRoom& room,
 
 Delivery::~Delivery() {
   end(0);
+}
+
+std::uint64_t Delivery::bytes_total() const {
+  std::uint64_t bytes = 0;
+  for (const Part& part : parts_) bytes += part.span.bytes();
+  return bytes;
 }
 
 // -- sending ------------------------------------------------------------------------------------

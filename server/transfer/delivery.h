@@ -4,6 +4,7 @@
 // byte, or the connection ends; whichever way it ends, the ledger is told. Worker's thread only.
 #pragma once
 #include <boost/container/small_vector.hpp>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -39,6 +40,11 @@ class Delivery final : public Recycled<Delivery> {
   [[nodiscard]] const std::shared_ptr<const content::OpenFile>& shared_file() const {
     return file_;
   }
+  [[nodiscard]] std::string_view link_id() const { return link_id_.view(); }
+  // Which of its worker's transfers this is, from 1 on.
+  [[nodiscard]] std::uint64_t number() const { return number_; }
+  [[nodiscard]] std::chrono::steady_clock::time_point began_at() const { return began_at_; }
+  [[nodiscard]] std::uint64_t bytes_total() const;
   [[nodiscard]] bool concerns(const ledger::LinkKey& link) const {
     return link == link_ || link == parent_;
   }
@@ -97,6 +103,8 @@ class Delivery final : public Recycled<Delivery> {
   std::shared_ptr<const content::OpenFile> file_;
   const Clock& clock_;
   metrics::WorkerCounters& counters_;
+  const std::uint64_t number_;
+  const std::chrono::steady_clock::time_point began_at_;
   ledger::TransferEnded about_;
   boost::container::small_vector<Part, 1> parts_;
   std::size_t current_ = 0;

@@ -10,7 +10,6 @@ tallygate_test(core/config/nearest)
 tallygate_test(core/config/parse)
 tallygate_test(core/config/reload)
 tallygate_test(core/config/time_text)
-tallygate_test(core/config/unavailable)
 tallygate_test(core/config/wrong)
 
 tallygate_test(core/ledger/account)

@@ -404,6 +404,26 @@ Answer<bool> MariaDatabase::edit(std::string_view link_id, const Edit& edit) {
   });
 }
 
+Answer<std::vector<HistoryRow>> MariaDatabase::downloads_of(std::string_view link_id,
+                                                            std::size_t rows_max) {
+  return guarded<std::vector<HistoryRow>>(
+      [&](MariaSession& session) -> Answer<std::vector<HistoryRow>> {
+        std::vector<HistoryRow> rows;
+        // Rare: prepared on the spot.
+        maria::Statement query(session.db,
+                               fmt::format("SELECT {} FROM tg_download WHERE link_id = ?"
+                                           " ORDER BY started_at DESC, event_id DESC LIMIT ?",
+                                           kDownloadColumns));
+        query.execute({link_id, rows_max});
+        while (query.step()) {
+          rows.push_back(read_download(
+              link_id, [&](int column) { return query.text(static_cast<unsigned>(column)); },
+              [&](int column) { return query.integer(static_cast<unsigned>(column)); }));
+        }
+        return rows;
+      });
+}
+
 Answer<HistoryPage> MariaDatabase::prune_history(const EventId& after, std::int64_t ended_before,
                                                  std::size_t rows_max) {
   return guarded<HistoryPage>([&](MariaSession& session) -> Answer<HistoryPage> {

@@ -397,6 +397,26 @@ Answer<bool> PostgresDatabase::edit(std::string_view link_id, const Edit& edit) 
   });
 }
 
+Answer<std::vector<HistoryRow>> PostgresDatabase::downloads_of(std::string_view link_id,
+                                                               std::size_t rows_max) {
+  return guarded<std::vector<HistoryRow>>(
+      [&](postgres::Connection& db) -> Answer<std::vector<HistoryRow>> {
+        std::vector<HistoryRow> rows;
+        const Parameter values[] = {link_id, rows_max};
+        // Rare: not prepared.
+        const auto found = db.query(fmt::format("SELECT {} FROM tg_download WHERE link_id = $1"
+                                                " ORDER BY started_at DESC, event_id DESC LIMIT $2",
+                                                kDownloadColumns),
+                                    values);
+        for (int i = 0; i < found.rows(); ++i) {
+          rows.push_back(read_download(
+              link_id, [&](int column) { return found.text(i, column); },
+              [&](int column) { return found.integer(i, column); }));
+        }
+        return rows;
+      });
+}
+
 Answer<HistoryPage> PostgresDatabase::prune_history(const EventId& after, std::int64_t ended_before,
                                                     std::size_t rows_max) {
   return guarded<HistoryPage>([&](postgres::Connection& db) -> Answer<HistoryPage> {

@@ -40,6 +40,8 @@ class PostgresDatabase final : public Database {
                                               std::size_t rows_max) override;
   [[nodiscard]] Answer<LostLinks> scan_lost(std::string_view after, std::size_t links_max) override;
   [[nodiscard]] Answer<bool> edit(std::string_view link_id, const Edit& edit) override;
+  [[nodiscard]] Answer<std::vector<HistoryRow>> downloads_of(std::string_view link_id,
+                                                             std::size_t rows_max) override;
   [[nodiscard]] Answer<HistoryPage> prune_history(const EventId& after, std::int64_t ended_before,
                                                   std::size_t rows_max) override;
   [[nodiscard]] Answer<std::vector<EdgeCount>> counters_of(

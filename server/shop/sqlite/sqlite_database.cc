@@ -316,6 +316,26 @@ Answer<bool> SqliteDatabase::edit(std::string_view link_id, const Edit& edit) {
   });
 }
 
+Answer<std::vector<HistoryRow>> SqliteDatabase::downloads_of(std::string_view link_id,
+                                                             std::size_t rows_max) {
+  return guarded<std::vector<HistoryRow>>(
+      [&](SqliteSession& session) -> Answer<std::vector<HistoryRow>> {
+        std::vector<HistoryRow> rows;
+        // Rare: prepared on the spot.
+        sqlite::Statement query(session.db,
+                                fmt::format("SELECT {} FROM tg_download WHERE link_id = ?1"
+                                            " ORDER BY started_at DESC, event_id DESC LIMIT ?2",
+                                            kDownloadColumns));
+        query.bind(link_id, rows_max);
+        while (query.step()) {
+          rows.push_back(read_download(
+              link_id, [&](int column) { return query.text(column); },
+              [&](int column) { return query.integer(column); }));
+        }
+        return rows;
+      });
+}
+
 Answer<HistoryPage> SqliteDatabase::prune_history(const EventId& after, std::int64_t ended_before,
                                                   std::size_t rows_max) {
   return guarded<HistoryPage>([&](SqliteSession& session) -> Answer<HistoryPage> {

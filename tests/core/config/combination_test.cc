@@ -42,6 +42,25 @@ TEST(Combination, OfAPasswordAndAFileIsAMistake) {
   EXPECT_THAT(clashing(settings), testing::IsEmpty());
 }
 
+TEST(Combination, OfThePortOfTheAdminInterfaceIsForThisMachineAndNeedsAToken) {
+  auto settings = good();
+  settings.admin.listen = "127.0.0.1:8081";
+  EXPECT_THAT(clashing(settings), testing::ElementsAre("admin.listen"));
+  settings.admin.token_file = "/etc/tallygate/admin.token";
+  for (const char* here : {"127.0.0.1:8081", "127.1.2.3:0", "[::1]:8081"}) {
+    settings.admin.listen = here;
+    EXPECT_THAT(clashing(settings), testing::IsEmpty()) << here;
+  }
+  for (const char* elsewhere :
+       {"0.0.0.0:8081", "[::]:8081", "192.0.2.1:8081", "[2001:db8::1]:8081"}) {
+    settings.admin.listen = elsewhere;
+    EXPECT_THAT(clashing(settings), testing::ElementsAre("admin.listen")) << elsewhere;
+  }
+  settings.admin.listen = "127.0.0.1:8081";
+  settings.server.listen = {{"127.0.0.1", 8081}};
+  EXPECT_THAT(clashing(settings), testing::ElementsAre("admin.listen"));
+}
+
 TEST(Combination, OfAShopSystemAndAnotherDatabaseThanItsOwnIsAMistake) {
   auto settings = good();
   settings.shop.schema = Schema::woocommerce;

@@ -6,7 +6,6 @@
 
 #include "core/config/declarations.h"
 #include "core/config/parse.h"
-#include "core/config/unavailable.h"
 
 namespace tallygate::config {
 
@@ -17,7 +16,6 @@ inline std::string file_with(std::string_view table, std::string_view line,
   std::string out;
   for (const auto& declared : tables()) {
     const bool its_own = declared.name == table;
-    if (!its_own && find_unavailable(declared.name) != nullptr) continue;
     out += "[" + std::string(declared.name) + "]\n";
     for (const auto& setting : declarations()) {
       if (setting.table != declared.name || setting.presence != Presence::required) continue;
@@ -26,6 +24,10 @@ inline std::string file_with(std::string_view table, std::string_view line,
       const bool is_shop = full_name(setting) == "shop.url";
       out += std::string(setting.key) + " = " +
              (is_shop ? "\"mysql://edge@db/shop\"" : example_text(setting.rule)) + "\n";
+    }
+    // What admin.listen needs beside it.
+    if (declared.name == "admin" && !(its_own && key == "token_file")) {
+      out += "token_file = \"/admin.token\"\n";
     }
     if (its_own) out += std::string(line) + "\n";
   }
@@ -45,14 +47,9 @@ inline std::string file_with(const Declaration& setting, std::string_view value)
                    setting.key);
 }
 
-// The messages, without those that say that something is not available in this version.
 inline std::vector<std::string> messages(const Parsed& parsed) {
   std::vector<std::string> out;
-  for (const auto& mistake : parsed.mistakes) {
-    if (mistake.message.find("not available in this version") == std::string::npos) {
-      out.push_back(mistake.message);
-    }
-  }
+  for (const auto& mistake : parsed.mistakes) out.push_back(mistake.message);
   return out;
 }
 

@@ -85,6 +85,11 @@ class FaultyDatabase final : public Database {
     if (away) return failure();
     return real_.edit(link_id, edit);
   }
+  Answer<std::vector<HistoryRow>> downloads_of(std::string_view link_id,
+                                               std::size_t rows_max) override {
+    if (away) return failure();
+    return real_.downloads_of(link_id, rows_max);
+  }
   Answer<HistoryPage> prune_history(const EventId& after, std::int64_t ended_before,
                                     std::size_t rows_max) override {
     ++prune_calls;

@@ -72,6 +72,38 @@ void expect_pruned(Database& database, Merchant& merchant) {
   EXPECT_EQ(none.rows, 0u);
 }
 
+// What the history of a link is, newest first. On empty tables, as above.
+inline void expect_downloads(Database& database) {
+  Batch batch;
+  batch.seq = 1;
+  for (std::uint64_t seq = 1; seq <= 5; ++seq) {
+    HistoryRow row = row_that_ended(7, seq, 100 * static_cast<std::int64_t>(seq));
+    row.bytes_sent = seq;
+    batch.history.push_back(row);
+  }
+  batch.history[4].client_ip = "192.0.2.1";
+  batch.history[4].user_agent = "curl/8";
+  batch.history[4].outcome = ledger::Outcome::complete;
+  batch.history[4].counted = 1;
+  HistoryRow other = row_that_ended(7, 9, 900);
+  other.link_id = "b";
+  batch.history.push_back(other);
+  ASSERT_EQ(database.push(batch).value().outcome, Pushed::applied);
+
+  const auto found = database.downloads_of("a", 3);
+  ASSERT_TRUE(found) << found.error().text;
+  ASSERT_EQ(found->size(), 3u);
+  HistoryRow newest = batch.history[4];
+  newest.event_id = {};
+  EXPECT_EQ((*found)[0], newest);
+  EXPECT_EQ((*found)[1].ended_at, 400);
+  EXPECT_EQ((*found)[1].client_ip, "");
+  EXPECT_EQ((*found)[1].outcome, ledger::Outcome::partial);
+  EXPECT_EQ((*found)[2].ended_at, 300);
+  EXPECT_EQ(database.downloads_of("a", 100).value().size(), 5u);
+  EXPECT_TRUE(database.downloads_of("nobody", 100).value().empty());
+}
+
 // `database` has no right to delete: it says so, and all else goes on.
 inline void expect_pruning_refused(Database& database) {
   Batch batch;

@@ -86,6 +86,10 @@ TEST_F(MariaDatabaseTest, EveryRightThatIsGrantedIsNeededAndNamed) {
   }
 }
 
+TEST_F(MariaDatabaseTest, TellsALinksDownloadsNewestFirst) {
+  expect_downloads(*database);
+}
+
 TEST_F(MariaDatabaseTest, OldHistoryIsPrunedAndNothingElse) {
   expect_pruned(*database, merchant);
 }

@@ -357,6 +357,10 @@ TEST_F(PostgresDatabaseTest, HistoryIsWrittenInAbsoluteValues) {
             std::vector<std::string>{"16|a|edge-1|1|5|NULL|NULL|20|20|0|1"});
 }
 
+TEST_F(PostgresDatabaseTest, TellsALinksDownloadsNewestFirst) {
+  expect_downloads(*database);
+}
+
 TEST_F(PostgresDatabaseTest, OldHistoryIsPrunedAndNothingElse) {
   expect_pruned(*database, *merchant);
 }

@@ -258,6 +258,10 @@ TEST_F(SqliteDatabaseTest, HistoryIsWrittenInAbsoluteValues) {
             std::vector<std::string>{"16|a|edge-1|1|5|NULL|NULL|20|20|0|1"});
 }
 
+TEST_F(SqliteDatabaseTest, TellsALinksDownloadsNewestFirst) {
+  expect_downloads(database);
+}
+
 TEST_F(SqliteDatabaseTest, OldHistoryIsPrunedAndNothingElse) {
   expect_pruned(database, *merchant);
 }
