@@ -24,6 +24,7 @@ tests=(
   systemd debootstrap systemd-container iproute2   # a clean Debian to install it in
   python3       # the end-to-end tests, and these are their clients:
   curl wget aria2 nginx haproxy php-cli nodejs testssl.sh
+  chromium chromium-driver fonts-dejavu-core   # the live page
   postgresql mariadb-server     # shops' databases; each test starts one of its own
   prometheus    # promtool: the rules in conf/alerts.yml
   python3-psycopg2 python3-pymysql python3-jsonschema

@@ -22,6 +22,7 @@ constexpr std::array kRoutes{
     Route{Verb::get,  "/",                      get_page,  Login::for_a_page},
     Route{Verb::get,  "/page.js",               get_page,  Login::not_needed},
     Route{Verb::get,  "/page.css",              get_page,  Login::not_needed},
+    Route{Verb::get,  "/modules/{id}",          get_page,  Login::not_needed},
     Route{Verb::get,  "/login",                 get_page,  Login::not_needed},
     Route{Verb::post, "/login",                 post_login, Login::not_needed},
     Route{Verb::post, "/logout",                post_logout},

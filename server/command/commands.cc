@@ -18,6 +18,7 @@ std::unique_ptr<CLI::App> make_command_line(int& exit_code) {
   add_links(*app, exit_code);
   add_ledger_commands(*app, exit_code);
   add_shop_commands(*app, exit_code);
+  add_top(*app, exit_code);
   add_demo(*app, exit_code);
   return app;
 }

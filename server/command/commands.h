@@ -21,6 +21,7 @@ void add_link_commands(CLI::App& app, int& exit_code);    // keygen, sign, verif
 void add_links(CLI::App& app, int& exit_code);            // links show|set|revoke|restore|reset
 void add_ledger_commands(CLI::App& app, int& exit_code);  // ledger check, export, …
 void add_shop_commands(CLI::App& app, int& exit_code);    // shop init|status
+void add_top(CLI::App& app, int& exit_code);
 void add_demo(CLI::App& app, int& exit_code);
 
 }  // namespace tallygate::command

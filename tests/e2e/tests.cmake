@@ -44,6 +44,9 @@ tallygate_e2e(admin)
 tallygate_e2e(ledger_check)
 tallygate_e2e(metrics)
 tallygate_e2e(progress)
+# What operators look at: in a browser, in a terminal.
+tallygate_e2e(page)
+tallygate_e2e(top)
 # Needs databases too.
 tallygate_e2e(backup)
 # What the tests of databases stand on.

@@ -58,7 +58,7 @@ TEST(Routes, AreClosedUnlessListedHere) {
     }
   }
   EXPECT_EQ(open, (std::set<std::string>{"GET /login", "POST /login", "GET /page.js",
-                                         "GET /page.css", "GET /readyz"}));
+                                         "GET /page.css", "GET /modules/{id}", "GET /readyz"}));
 }
 
 TEST(Routes, AreDescribedInOpenApi) {
