@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/config/toml.h"
+#include "core/config/wrong.h"
 
 namespace tallygate::config {
 namespace {
@@ -103,7 +104,7 @@ Result<Document, SyntaxError> parse_document(std::string_view toml_text) {
   if (!result) {
     const auto& error = result.error();
     return SyntaxError{std::max(1U, line_of(error.source())),
-                       fmt::format("not valid TOML: {}", error.description())};
+                       fmt::format("not valid TOML: {}", on_one_line(error.description()))};
   }
   return document_of(result.table());
 }

@@ -11,6 +11,9 @@ struct Wrong {
   std::string what;
 };
 
+// `text` with its control characters escaped: fit for one line of a terminal.
+[[nodiscard]] std::string on_one_line(std::string_view text);
+
 // `text` in quotation marks, fit for one line of a terminal: control characters are escaped, and
 // what is longer than 80 bytes is cut.
 [[nodiscard]] std::string in_quotes(std::string_view text);

@@ -120,7 +120,8 @@ int full_year(const Civil& civil, std::int64_t now) {
     return std::tuple(year - 50, civil.month, civil.day, civil.second_of_day) >
            std::tuple(today.year, today.month, today.day, today.second_of_day);
   };
-  while (is_too_far_ahead()) year -= 100;
+  // At both ends of the calendar, the nearest that four digits can say.
+  while (year > 9999 || (year >= 100 && is_too_far_ahead())) year -= 100;
   return year;
 }
 

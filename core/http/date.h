@@ -17,7 +17,8 @@ using DateText = FixedString<29>;
 
 // IMF-fixdate, RFC 850 and asctime form; nullopt for anything else, and for a date that no calendar
 // has. The name of the weekday must be one, not the right one: the RFC derives nothing from it.
-// A two-digit year means the latest such year that is at most 50 years after `now`.
+// A two-digit year means the latest such year that is at most 50 years after `now`, and has at most
+// four digits.
 [[nodiscard]] std::optional<std::int64_t> parse_date(std::string_view text,
                                                      std::int64_t now) noexcept;
 

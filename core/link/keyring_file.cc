@@ -10,8 +10,10 @@
 
 #include "core/config/nearest.h"
 #include "core/config/toml.h"
+#include "core/config/wrong.h"
 #include "core/link/path.h"
 #include "core/link/secret.h"
+#include "core/link/text.h"
 
 namespace tallygate::link {
 namespace {
@@ -35,6 +37,13 @@ std::optional<std::int64_t> unix_seconds(const toml::date_time& at) {
   return time.time_since_epoch().count();
 }
 
+// A key's name for a message, in quotes and behind a space; empty if it might be a secret, which is
+// longer than the name of any setting.
+std::string shown(std::string_view name) {
+  const bool is_plain = name.size() < kSecretBytesMin && is_id_text(name);
+  return is_plain ? fmt::format(" '{}'", name) : std::string();
+}
+
 // Reads the entries; every mistake is noted and reading goes on. Values are not repeated in the
 // messages: what stands in the wrong place may be a secret.
 class EntryReader {
@@ -47,7 +56,7 @@ class EntryReader {
     for (auto&& [name, node] : entry) {
       if (std::find(kEntryKeys.begin(), kEntryKeys.end(), name.str()) == kEntryKeys.end()) {
         const auto meant = config::nearest(name.str(), kEntryKeys);
-        report(node, fmt::format("unknown key '{}'{}", name.str(),
+        report(node, fmt::format("unknown key{}{}", shown(name.str()),
                                  meant ? fmt::format(": did you mean '{}'?", *meant) : ""));
       }
     }
@@ -166,7 +175,7 @@ std::string describe(const toml::parse_error& error, std::string_view text) {
     text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
   }
   if (text.substr(0, text.find('\n')).find("secret") == std::string_view::npos) {
-    return std::string(error.description());
+    return config::on_one_line(error.description());
   }
   return "this is not valid TOML; a secret stands in quotes, on one line";
 }
@@ -174,8 +183,8 @@ std::string describe(const toml::parse_error& error, std::string_view text) {
 void read_entries(toml::table& file, EntryReader& reader) {
   for (auto&& [name, node] : file) {
     if (name.str() != "key") {
-      reader.report(
-          node, fmt::format("unknown key '{}': a keyring is made of [[key]] tables", name.str()));
+      reader.report(node, fmt::format("unknown key{}: a keyring is made of [[key]] tables",
+                                      shown(name.str())));
       continue;
     }
     auto* const entries = node.as_array();

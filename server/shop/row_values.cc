@@ -38,4 +38,8 @@ Row to_row(RowValues values) {
   return row;
 }
 
+EdgeCount to_count(std::string link_id, std::int64_t reset_gen, std::int64_t charged) {
+  return {std::move(link_id), clamped<std::uint32_t>(reset_gen), not_negative(charged)};
+}
+
 }  // namespace tallygate::shop

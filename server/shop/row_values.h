@@ -23,4 +23,7 @@ struct RowValues {
 // is not, an unknown state for the most severe.
 [[nodiscard]] Row to_row(RowValues values);
 
+// The same of a row of tg_edge_count.
+[[nodiscard]] EdgeCount to_count(std::string link_id, std::int64_t reset_gen, std::int64_t charged);
+
 }  // namespace tallygate::shop

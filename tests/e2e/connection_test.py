@@ -16,7 +16,7 @@ class ConnectionTest(SharedServerTestCase):
         cls.server.write("/file.bin", CONTENT)
         cls.good = cls.server.sign("/file.bin")
 
-    def test_a_thousand_pipelined_requests_are_answered_in_order(self):
+    def test_a_thousand_pipelined_requests_are_answered_in_order(self):  # H10
         with self.server.client() as client:
             head = f"GET {self.good} HTTP/1.1\r\nHost: a\r\n"
             heads = "".join(f"{head}Range: bytes={i}-{i + 3}\r\n\r\n" for i in range(1000))
@@ -71,7 +71,7 @@ class ConnectionTest(SharedServerTestCase):
                 self.assertEqual(response.field("Connection"), "keep-alive")
                 self.assertEqual(response.body, CONTENT)
 
-    def test_a_body_is_dropped_and_never_read_as_a_request(self):
+    def test_a_body_is_dropped_and_never_read_as_a_request(self):  # H8
         inside = b"GET /inside HTTP/1.1\r\nHost: a\r\n\r\n"
         for body in (b"x", inside, inside * 100, b"y" * 64 * KIB):
             with self.subTest(size=len(body)), self.server.client() as client:

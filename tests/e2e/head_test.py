@@ -34,7 +34,7 @@ class HeadTest(SharedServerTestCase):
                 self.assertEqual(response.field("Cache-Control"), "no-store")
                 self.assertEqual(client.read_to_end(), b"")
 
-    def test_two_readers_cannot_disagree_about_where_a_request_ends(self):
+    def test_two_readers_cannot_disagree_about_where_a_request_ends(self):  # H8
         body = b"5\r\nhello\r\n0\r\n\r\n"
         for lines in (
                 ["Host: a", "Content-Length: 5", "Transfer-Encoding: chunked"],
@@ -53,7 +53,7 @@ class HeadTest(SharedServerTestCase):
                 ["Host: a", "Content-Length: "]):
             self.expect_refused(self.head(*lines) + body, 400)
 
-    def test_a_malformed_head_is_400(self):
+    def test_a_malformed_head_is_400(self):  # H8
         for lines in (
                 ["Host: a", "X-Folded: one", " two"],
                 ["Host: a", "X-Folded: one", "\ttwo"],
@@ -70,7 +70,7 @@ class HeadTest(SharedServerTestCase):
                 ["Host: a", "X(Y): a"]):
             self.expect_refused(self.head(*lines), 400)
 
-    def test_a_line_that_ends_with_a_bare_line_feed_is_400(self):
+    def test_a_line_that_ends_with_a_bare_line_feed_is_400(self):  # H8
         for data in (
                 f"GET {self.good} HTTP/1.1\nHost: a\n\n",
                 f"GET {self.good} HTTP/1.1\nHost: a\r\n\r\n",
@@ -89,7 +89,7 @@ class HeadTest(SharedServerTestCase):
                 client.send(self.head(*lines))
                 self.assertEqual(client.read_response().body, CONTENT)
 
-    def test_a_request_line_that_is_none_is_400(self):
+    def test_a_request_line_that_is_none_is_400(self):  # H9
         for first in ("GET", f"GET {self.good}", f"GET  {self.good} HTTP/1.1",
                       f"GET {self.good}  HTTP/1.1", f"GET\t{self.good} HTTP/1.1",
                       f" GET {self.good} HTTP/1.1", f"GET {self.good} HTTP/1.1 ",
@@ -104,24 +104,24 @@ class HeadTest(SharedServerTestCase):
                 self.assertIn(response.status, (400, 505))
                 self.assertEqual(client.read_to_end(), b"")
 
-    def test_garbage_without_an_end_is_refused_at_its_first_line_feed(self):
+    def test_garbage_without_an_end_is_refused_at_its_first_line_feed(self):  # H9
         with self.server.client() as client:
             client.send(b"\x00\x01\x02 what is this?\n")
             self.assertEqual(client.read_response().status, 400)
             self.assertTrue(client.is_closed_by_server())
 
-    def test_another_version_of_http_is_505(self):
+    def test_another_version_of_http_is_505(self):  # H9
         for version in ("2.0", "0.9", "1.2", "3.0"):
             self.expect_refused(self.head("Host: a", first=f"GET {self.good} HTTP/{version}"), 505)
 
-    def test_the_preface_of_http_2_is_505(self):
+    def test_the_preface_of_http_2_is_505(self):  # H9
         with self.server.client() as client:
             client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00" + bytes(4))
             response = client.read_response()
             self.assertEqual((response.status, response.problem), (505, "http-505"))
             self.assertEqual(client.read_to_end(), b"")
 
-    def test_an_unknown_method_is_405_with_allow(self):
+    def test_an_unknown_method_is_405_with_allow(self):  # H9
         for method in ("POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND", "BREW",
                        "get", "Get"):
             with self.subTest(method=method), self.server.client() as client:
@@ -130,31 +130,31 @@ class HeadTest(SharedServerTestCase):
                 self.assertEqual((response.status, response.problem), (405, "http-405"))
                 self.assertEqual(response.field("Allow"), "GET, HEAD, OPTIONS")
 
-    def test_a_target_over_8_kib_is_414(self):
+    def test_a_target_over_8_kib_is_414(self):  # L13
         longest = self.good + "&x=" + "y" * (8 * KIB - len(self.good) - 3)
         with self.server.client() as client:
             self.assertEqual(client.ask(longest).body, CONTENT)
         self.expect_refused(self.head("Host: a", first=f"GET {longest}y HTTP/1.1"), 414)
         self.expect_refused(self.head("Host: a", first=f"GET /{'y' * 20 * KIB} HTTP/1.1"), 414)
 
-    def test_a_target_without_end_is_414(self):
+    def test_a_target_without_end_is_414(self):  # L13
         with self.server.client() as client:
             client.send(b"GET /" + b"y" * 20 * KIB)
             self.assertEqual(client.read_response().status, 414)
 
-    def test_a_head_over_16_kib_is_431(self):
+    def test_a_head_over_16_kib_is_431(self):  # L13
         empty = len(self.head("Host: a", "X: "))
         with self.server.client() as client:
             client.send(self.head("Host: a", "X: " + "y" * (16 * KIB - empty)))
             self.assertEqual(client.read_response().body, CONTENT)
         self.expect_refused(self.head("Host: a", "X: " + "y" * (16 * KIB - empty + 1)), 431)
 
-    def test_a_head_without_end_is_431(self):
+    def test_a_head_without_end_is_431(self):  # L13
         with self.server.client() as client:
             client.send(f"GET {self.good} HTTP/1.1\r\nHost: a\r\nX: ".encode() + b"y" * 16 * KIB)
             self.assertEqual(client.read_response().status, 431)
 
-    def test_more_than_64_fields_are_431(self):
+    def test_more_than_64_fields_are_431(self):  # L13
         with self.server.client() as client:
             client.send(self.head("Host: a", *(f"X{i}: y" for i in range(63))))
             self.assertEqual(client.read_response().body, CONTENT)
@@ -169,7 +169,7 @@ class HeadTest(SharedServerTestCase):
             with self.subTest(start=start):
                 self.assertIn(self.server.get(start + self.good).status, (400, 403))
 
-    def test_a_field_of_the_request_never_appears_in_the_answer(self):
+    def test_a_field_of_the_request_never_appears_in_the_answer(self):  # H12
         hostile = "a%0d%0aSet-Cookie:%20x=y"
         path = self.server.sign("/file.bin", name="a\u2028b\u0085.bin")
         for request_target in (path, f"{self.good}&x={hostile}", f"/{hostile}?tg={hostile}"):

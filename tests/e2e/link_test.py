@@ -54,13 +54,13 @@ class LinkTest(SharedServerTestCase):
             with self.subTest(query=query):
                 self.expect_served(f"/file.bin?{query}")
 
-    def test_two_tokens_are_malformed(self):
+    def test_two_tokens_are_malformed(self):  # L1
         token = self.server.token("/file.bin")
         self.expect_invalid(f"/file.bin?tg={token}&tg={token}")
         self.expect_invalid(f"/file.bin?tg=&tg={token}")
         self.expect_invalid(f"/tg={token}/file.bin?tg={token}")
 
-    def test_every_altered_character_of_a_token_is_noticed(self):
+    def test_every_altered_character_of_a_token_is_noticed(self):  # L2
         good = self.server.token("/file.bin", id="x7", limit=3, name="a.bin", data="d")
         with self.server.client() as client:
             for i in range(len(good)):
@@ -69,14 +69,14 @@ class LinkTest(SharedServerTestCase):
                     self.assertEqual(client.ask(target("/file.bin", altered)).problem,
                                      "link-invalid", altered)
 
-    def test_a_link_is_for_its_path_alone(self):
+    def test_a_link_is_for_its_path_alone(self):  # L11
         token = self.server.token("/file.bin")
         for path in ("/music/Größe XL.flac", "/musical/file.bin", "/a/file.bin", "/file.bi",
                      "/file.bin/x", "/FILE.BIN", "/"):
             with self.subTest(path=path):
                 self.expect_invalid(target(path, token))
 
-    def test_malformed_tokens_are_refused_though_their_mac_is_right(self):
+    def test_malformed_tokens_are_refused_though_their_mac_is_right(self):  # L1
         def signed(text):
             return f"{text}.s{MAIN.mac('/file.bin', text)}"
         expiry = int(time.time()) + 1000
@@ -93,7 +93,7 @@ class LinkTest(SharedServerTestCase):
             with self.subTest(text=text):
                 self.expect_invalid(target("/file.bin", signed(text)))
 
-    def test_an_unknown_key_is_refused(self):
+    def test_an_unknown_key_is_refused(self):  # L7
         self.expect_invalid(self.server.sign("/file.bin", key=STRANGER))
         self.expect_invalid(self.server.sign("/file.bin", key=Key("main", b"x" * 32)))
         self.expect_invalid(self.server.sign("/file.bin", key=Key("k" * 10000, b"x" * 32))[:7000])
@@ -124,7 +124,7 @@ class LinkTest(SharedServerTestCase):
             with self.subTest(client=client):
                 self.expect_invalid(self.server.sign("/file.bin", client=client))
 
-    def test_a_forwarded_address_is_not_believed(self):
+    def test_a_forwarded_address_is_not_believed(self):  # H14
         good = self.server.sign("/file.bin", client="10.0.0.1")
         for field in ("X-Forwarded-For", "X-Real-IP", "Forwarded", "CF-Connecting-IP"):
             response = self.server.get(good, {field: "10.0.0.1"})
@@ -160,7 +160,7 @@ class LinkTest(SharedServerTestCase):
         self.expect_served(f"/music/Gr%c3%b6%C3%9fe%20XL.flac?tg={token}")
         self.expect_served(f"/musi%63/Gr%C3%B6%C3%9Fe%20%58L.flac?tg={token}")
 
-    def test_a_spelling_that_is_no_path_is_malformed(self):
+    def test_a_spelling_that_is_no_path_is_malformed(self):  # F1
         token = self.server.token("/file.bin")
         for spelling in ("//file.bin", "/./file.bin", "/a/../file.bin", "/%2e/file.bin",
                          "/%2e%2e/file.bin", "/file.bin/", "/file.bin%00", "/fil%e.bin",

@@ -92,7 +92,7 @@ class LogTest(TestCase):
         self.assertEqual((two["status"], two["bytes"], two["referer"]), ("403", "-", "-"))
         self.assertRegex(two["agent"], r"^Gr(\\x[0-9a-f]{2})+e$")
 
-    def test_no_token_no_mac_and_no_key_is_ever_written(self):
+    def test_no_token_no_mac_and_no_key_is_ever_written(self):  # H13
         for log_format in ("json", "combined"):
             with self.subTest(format=log_format):
                 self.server.configure({"log": {"format": log_format}})
@@ -132,7 +132,7 @@ class LogTest(TestCase):
         for secret in (mac, mac[:16], key.hex(), key.hex()[:16]):
             self.assertNotIn(secret.lower(), said.lower())
 
-    def test_a_hostile_request_is_one_line(self):
+    def test_a_hostile_request_is_one_line(self):  # H13
         hostile = [b'"}\\', b'", "status": 200, "x": "', b"\x1b[2J\x1b]0;title", b"\x9b2J",
                    b"\xff\xfe\xc0\xaf\xed\xa0\x80", b"\xe2\x80\xa8\xe2\x80\xae\xc2\x85",
                    b"x" * 8000, "Größe 😀".encode(), b"%0d%0a{}", b"\t\ttabs\t"]
@@ -153,7 +153,7 @@ class LogTest(TestCase):
         self.assertFalse(set("\u2028\u2029\u202e\u2066\ufeff") & set(text))
         self.assertLess(max(map(len, text.splitlines())), 16000)
 
-    def test_a_hostile_request_is_one_line_of_combined_too(self):
+    def test_a_hostile_request_is_one_line_of_combined_too(self):  # H13
         self.server.configure({"log": {"format": "combined"}})
         self.server.restart()
         hostile = [b'" 200 5 "', b"\\", b'\\"', b"\x1b[2J", b"\xe2\x80\xa8", b"\xff", b"\t", b"x" * 8000]

@@ -26,14 +26,14 @@ class PathTest(SharedServerTestCase):
         self.assertNotIn(b"canary", response.body)
         self.assertIsNone(self.server.links_show(link))  # nothing was counted, nothing kept
 
-    def test_a_path_that_climbs_is_malformed_though_it_is_signed(self):
+    def test_a_path_that_climbs_is_malformed_though_it_is_signed(self):  # F1
         for path in ("/../canary", "/folder/../../canary", "/folder/..", "/./folder/file.bin",
                      "//folder/file.bin", "/folder//file.bin", "/folder/", "/"):
             with self.subTest(path=path):
                 response = self.server.get(self.server.sign(path, id=new_link_id(), limit=1))
                 self.assertEqual((response.status, response.problem), (403, "link-invalid"))
 
-    def test_a_path_that_only_looks_as_if_it_climbed_is_a_name(self):
+    def test_a_path_that_only_looks_as_if_it_climbed_is_a_name(self):  # F1
         for path in ("/%2e%2e/canary", "/..%2fcanary", "/...", "/..canary", "/%2fetc%2fpasswd"):
             with self.subTest(path=path):
                 self.expect_missing(path)
@@ -45,7 +45,7 @@ class PathTest(SharedServerTestCase):
                 self.server.write(path, CONTENT)
                 self.assertEqual(self.server.get(self.server.sign(path)).body, CONTENT)
 
-    def test_a_symbolic_link_is_not_followed(self):
+    def test_a_symbolic_link_is_not_followed(self):  # F2
         os.symlink(self.server.folder / "canary", self.root / "outside")
         os.symlink("../canary", self.root / "relative")
         os.symlink("folder/file.bin", self.root / "inside")
@@ -58,7 +58,7 @@ class PathTest(SharedServerTestCase):
             with self.subTest(path=path):
                 self.expect_missing(path)
 
-    def test_what_is_no_regular_file_is_missing(self):
+    def test_what_is_no_regular_file_is_missing(self):  # F4
         os.mkfifo(self.root / "fifo")
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(self.root / "socket"))
@@ -75,7 +75,7 @@ class PathTest(SharedServerTestCase):
 
 
 class SwappedFolderTest(TestCase):
-    def test_a_folder_that_is_swapped_with_a_link_never_leads_outside(self):
+    def test_a_folder_that_is_swapped_with_a_link_never_leads_outside(self):  # F2
         server = self.start_server()
         outside = server.folder / "outside"
         outside.mkdir()

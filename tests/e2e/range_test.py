@@ -63,7 +63,7 @@ class RangeTest(SharedServerTestCase):
                 self.assertEqual(response.field("Content-Disposition"),
                                  'attachment; filename="file.bin"')
 
-    def test_a_range_that_is_none_is_ignored(self):
+    def test_a_range_that_is_none_is_ignored(self):  # H1
         for asked in ("bytes", "bytes=", "bytes=a-b", "bytes=5-4", "bytes=--5", "bytes=1-2-3",
                       "bytes=0x1-2", "bytes=+1-2", "pages=1-2", "bytes=1-2;", "bytes 1-2",
                       "bytes=-", "1-2", "bytes=1- 2", "bytes=0-1,x"):
@@ -72,7 +72,7 @@ class RangeTest(SharedServerTestCase):
                 self.assertEqual((response.status, response.body), (200, CONTENT))
                 self.assertIsNone(response.field("Content-Range"))
 
-    def test_a_range_beyond_the_end_is_416(self):
+    def test_a_range_beyond_the_end_is_416(self):  # H2
         for asked in (f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0", f"bytes={10**30}-",
                       f"bytes={SIZE}-,-0"):
             with self.subTest(range=asked):
@@ -101,7 +101,7 @@ class RangeTest(SharedServerTestCase):
                 for first, last, data in parts:
                     self.assertEqual(data, CONTENT[first:last + 1])
 
-    def test_many_ranges_never_cost_more_bytes_than_the_file(self):
+    def test_many_ranges_never_cost_more_bytes_than_the_file(self):  # H3
         for asked in ("bytes=" + ",".join("0-" for _ in range(1000)),
                       "bytes=" + ",".join(f"{i * 30}-{i * 30}" for i in range(1000)),
                       "bytes=" + ",".join(f"{i}-{SIZE - 1 - i}" for i in range(500)),

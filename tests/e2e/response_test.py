@@ -86,7 +86,7 @@ class ResponseTest(SharedServerTestCase):
         self.assertEqual(extended, "Größe XL €.flac")
         self.assertTrue(plain.isascii() and plain.endswith(".flac"))
 
-    def test_a_hostile_name_is_one_harmless_name(self):
+    def test_a_hostile_name_is_one_harmless_name(self):  # F14
         for name in ('a"b.bin', "a;b.bin", "a%41b.bin", "a'b.bin", "a\u202efdp.exe", "-rf", "😀.zip",
                      "x" * 250 + ".bin"):
             with self.subTest(name=name):
@@ -96,7 +96,7 @@ class ResponseTest(SharedServerTestCase):
                     self.assertNotIn("\\", offered)
                     self.assertFalse(any(ord(c) < 32 for c in offered))
 
-    def test_a_signed_name_with_a_folder_or_a_control_character_is_no_name(self):
+    def test_a_signed_name_with_a_folder_or_a_control_character_is_no_name(self):  # F14, H12
         for name in ("../../etc/passwd", "a\\b.bin", "/", "a\r\nSet-Cookie: x=y", "a\0b", "", ".."):
             with self.subTest(name=name):
                 response = self.server.get(self.server.sign("/file.bin", name=name))

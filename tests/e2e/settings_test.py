@@ -1,5 +1,6 @@
 """Wrong settings and keyrings: exit 78, a clear line for each mistake, and nothing half-started."""
 
+import os
 import pathlib
 import re
 import tomllib
@@ -100,7 +101,7 @@ class Settings(CommandTest):
         server.config.write_text(text)
         server.command("check", "--config", server.config)
 
-    def test_every_setting_misspelt_is_named_with_the_nearest(self):
+    def test_every_setting_misspelt_is_named_with_the_nearest(self):  # P5
         for table, values in all_settings().items():
             for name, value in values.items():
                 with self.subTest(setting=f"{table}.{name}"):
@@ -109,7 +110,7 @@ class Settings(CommandTest):
                                f'{table}.{name}x: no such setting; did you mean "{name}"')
                     self.assertRegex("\n".join(self.refuse(server)), "(?m)" + pattern)
 
-    def test_every_setting_out_of_bounds_is_named_with_its_line(self):
+    def test_every_setting_out_of_bounds_is_named_with_its_line(self):  # P5
         self.assertEqual(
             set(OUT_OF_BOUNDS),
             {f"{table}.{name}" for table, values in all_settings().items() for name in values})
@@ -121,7 +122,7 @@ class Settings(CommandTest):
                     pattern = self.at_line(server, table, f"{name} = ") + f"{setting}: "
                     self.assertRegex("\n".join(self.refuse(server)), "(?m)" + pattern)
 
-    def test_every_mistake_is_told_at_once(self):
+    def test_every_mistake_is_told_at_once(self):  # P5
         server = self.prepare_server({"server": {"thread": 1, "idle_timeout": "1"},
                                       "links": {"keyring": None}})
         self.append(server, "[nonsense]\n")
@@ -132,10 +133,25 @@ class Settings(CommandTest):
             self.at_line(server, "links", "[links]") + ".*keyring",
             self.at_line(server, "nonsense", "[nonsense]") + ".*nonsense")
 
-    def test_a_file_that_is_no_toml_names_its_line(self):
+    def test_a_file_that_is_no_toml_names_its_line(self):  # P5
         server = self.prepare_server()
         self.append(server, "[log\n")
         self.expect_mistakes(server, f"^{re.escape(str(server.config))}:[0-9]+: ")
+
+    def test_a_file_of_a_gigabyte_is_refused_before_it_is_read(self):  # P5
+        for name in ("config", "keyring"):
+            server = self.prepare_server()
+            path = getattr(server, name)
+            os.truncate(path, 1 << 30)  # holes
+            self.expect_mistakes(server, f"{re.escape(str(path))}: .*(?i:file too large)")
+
+    def test_what_is_not_text_is_refused_on_one_line(self):  # P5
+        server = self.prepare_server()
+        for binary in (b"\xff\xfe[\0", b"[log]\naccess =t\0\x1b[2J", "ä = 1\n".encode(), b"\0" * 4096):
+            server.config.write_bytes(binary)
+            lines = self.refuse(server)
+            self.assertEqual(len(lines), 1, lines)
+            self.assertNotRegex(lines[0], "[\\x00-\\x1f]")
 
     def test_an_absent_file_of_settings(self):
         server = self.prepare_server()
@@ -164,7 +180,7 @@ class Settings(CommandTest):
         server.keyring.mkdir(mode=0o700)
         self.expect_mistakes(server, f"{server.keyring}: .*cannot be read")
 
-    def test_a_keyring_that_others_can_read_or_its_group_can_write(self):
+    def test_a_keyring_that_others_can_read_or_its_group_can_write(self):  # L9
         for mode, said in [(0o604, "others can read it .mode 0604.: chmod o-rwx"),
                            (0o602, "others can write it"),
                            (0o620, "its group can write it .mode 0620.: chmod g-w")]:
@@ -174,7 +190,7 @@ class Settings(CommandTest):
             server.keyring.chmod(0o640)
             server.command("check", "--config", server.config)
 
-    def test_mistakes_in_a_keyring_have_lines_and_no_secret(self):
+    def test_mistakes_in_a_keyring_have_lines_and_no_secret(self):  # L9
         server = self.prepare_server()
         secret = "hex:" + "5e" * 15
         server.write_keyring(f'[[key]]\nid = "k 1"\nsecret = "{secret}"\nuse = "sing"\n')

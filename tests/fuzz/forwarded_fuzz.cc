@@ -2,25 +2,15 @@
 // it is whom the proxy says that it is.
 //
 // Each line of an input is a line of the field.
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/http/forwarded.h"
+#include "tests/fuzz/target.h"
 
 namespace tallygate::http {
 namespace {
-
-#define REQUIRE(holds)                                                         \
-  do {                                                                         \
-    if (!(holds)) {                                                            \
-      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #holds); \
-      std::abort();                                                            \
-    }                                                                          \
-  } while (false)
 
 using link::IpAddress;
 using link::IpBlock;
@@ -81,9 +71,9 @@ void check(std::string_view bytes) {
 }
 
 }  // namespace
-}  // namespace tallygate::http
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  tallygate::http::check({reinterpret_cast<const char*>(data), size});
-  return 0;
+TALLYGATE_FUZZ(forwarded) {
+  check(input);
 }
+
+}  // namespace tallygate::http

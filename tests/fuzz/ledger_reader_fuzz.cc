@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -25,6 +24,7 @@
 #include "server/ledger/find_use.h"
 #include "server/ledger/snapshot_file.h"
 #include "tests/core/ledger/sample_records.h"
+#include "tests/fuzz/target.h"
 #include "tests/server/ledger/crafted_segment.h"
 #include "tests/support/memory_directory.h"
 
@@ -42,14 +42,6 @@ enum class Mode : std::uint8_t {
   record,   // one or more
 };
 constexpr std::uint8_t kModes = 8;
-
-#define REQUIRE(holds)                                                         \
-  do {                                                                         \
-    if (!(holds)) {                                                            \
-      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #holds); \
-      std::abort();                                                            \
-    }                                                                          \
-  } while (false)
 
 constexpr std::uint32_t kWaste = 2000;
 
@@ -348,7 +340,7 @@ std::string seed(Mode mode, std::string_view bytes) {
   return std::string(1, static_cast<char>(mode)).append(bytes);
 }
 
-std::map<std::string, std::string> seeds() {
+[[maybe_unused]] std::map<std::string, std::string> seeds() {
   std::map<std::string, std::string> out;
   // A life: served, leased, settled; lost in a crash; and told about by the shop.
   Entries first;
@@ -406,6 +398,7 @@ std::map<std::string, std::string> seeds() {
 }  // namespace
 }  // namespace tallygate::ledger
 
+#ifndef TALLYGATE_REPLAY
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
   const char* folder = std::getenv("TALLYGATE_FUZZ_SEEDS");
   if (folder == nullptr) return 0;
@@ -414,13 +407,14 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
   }
   std::exit(0);
 }
+#endif
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+TALLYGATE_FUZZ(ledger_reader) {
   using namespace tallygate::ledger;
-  if (size == 0) return 0;
-  const std::string bytes(data + 1, data + size);
+  if (input.empty()) return;
+  const std::string bytes(input.substr(1));
   MemoryDirectory directory;
-  switch (static_cast<Mode>(data[0] % kModes)) {
+  switch (static_cast<Mode>(static_cast<std::uint8_t>(input.front()) % kModes)) {
     case Mode::segment:
       directory.put(segment_name(1), bytes);
       break;
@@ -448,12 +442,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       Account account(kWaste, "a");
       if (account.read_image(bytes)) check_image("a", bytes);
       static_cast<void>(image_terms(bytes));
-      return 0;
+      return;
     }
     case Mode::record:
       check_records(bytes);
-      return 0;
+      return;
   }
   check_ledger(directory);
-  return 0;
 }

@@ -1,22 +1,12 @@
 // Any bytes at all where a header of the PROXY protocol is demanded: nothing crashes, and what is
 // made of them does not depend on how many come at a time.
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string_view>
 
 #include "core/net/proxy_protocol.h"
+#include "tests/fuzz/target.h"
 
 namespace tallygate::net {
 namespace {
-
-#define REQUIRE(holds)                                                         \
-  do {                                                                         \
-    if (!(holds)) {                                                            \
-      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #holds); \
-      std::abort();                                                            \
-    }                                                                          \
-  } while (false)
 
 using State = ProxyHeader::State;
 
@@ -42,9 +32,9 @@ void check(std::string_view bytes) {
 }
 
 }  // namespace
-}  // namespace tallygate::net
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  tallygate::net::check({reinterpret_cast<const char*>(data), size});
-  return 0;
+TALLYGATE_FUZZ(proxy_protocol) {
+  check(input);
 }
+
+}  // namespace tallygate::net

@@ -5,10 +5,10 @@
 #include <mysql.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
-#include <limits>
 #include <mutex>
+
+#include "server/shop/column.h"
 
 namespace tallygate::shop::maria {
 namespace {
@@ -291,12 +291,7 @@ std::string Statement::text(unsigned column) const {
 }
 
 std::int64_t Statement::integer(unsigned column) const {
-  const auto digits = text(column);
-  std::int64_t value = 0;
-  const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (result.ec != std::errc::result_out_of_range) return value;
-  using Limits = std::numeric_limits<std::int64_t>;
-  return digits.starts_with('-') ? Limits::min() : Limits::max();
+  return column_integer(text(column));
 }
 
 std::optional<std::int64_t> Statement::maybe_integer(unsigned column) const {

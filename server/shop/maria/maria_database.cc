@@ -12,6 +12,7 @@
 #include "server/shop/maria/maria_push.h"
 #include "server/shop/maria/maria_schema.h"
 #include "server/shop/maria/maria_session.h"
+#include "server/shop/row_values.h"
 
 namespace tallygate::shop {
 namespace {
@@ -66,8 +67,7 @@ std::int64_t unix_now() {
 std::vector<EdgeCount> read_counters(maria::Statement& query) {
   std::vector<EdgeCount> counters;
   while (query.step()) {
-    counters.push_back({query.text(0), static_cast<std::uint32_t>(query.integer(1)),
-                        static_cast<std::uint64_t>(std::max<std::int64_t>(query.integer(2), 0))});
+    counters.push_back(to_count(query.text(0), query.integer(1), query.integer(2)));
   }
   return counters;
 }

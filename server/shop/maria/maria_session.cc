@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "server/shop/column.h"
+#include "server/shop/local_time.h"
 #include "server/shop/row_values.h"
 
 namespace tallygate::shop {
@@ -77,12 +79,6 @@ class Preparer {
  private:
   maria::Connection& db_;
 };
-
-// The first of two in autumn, the end of the gap in spring.
-std::int64_t utc_of(const date::time_zone& zone, std::int64_t local) {
-  const date::local_seconds time{std::chrono::seconds(local)};
-  return zone.to_sys(time, date::choose::earliest).time_since_epoch().count();
-}
 
 }  // namespace
 
@@ -181,7 +177,7 @@ Row MariaSession::row(const maria::Statement& from) const {
                    .used = from.integer(2),
                    .not_before = from.maybe_integer(4),
                    .expires_at = from.maybe_integer(5),
-                   .state = from.integer(6),
+                   .state = column_state(from.text(6)),
                    .reset_gen = from.integer(7),
                    .own = from.integer(3)};
   if (zone_ && values.expires_at) values.expires_at = utc_of(*zone_, *values.expires_at);

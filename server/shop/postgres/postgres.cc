@@ -6,9 +6,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <memory>
 #include <utility>
+
+#include "server/shop/column.h"
 
 namespace tallygate::shop::postgres {
 namespace {
@@ -27,13 +28,6 @@ std::string one_line(std::string_view text) {
   }
   while (!line.empty() && line.back() == ' ') line.pop_back();
   return line;
-}
-
-template <class T>
-T number(std::string_view text) {
-  T value{};
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
 }
 
 void ignore_notice(void*, const PGresult*) {}
@@ -144,7 +138,7 @@ std::string_view Result::command() const noexcept {
 }
 
 std::uint64_t Result::affected() const noexcept {
-  return number<std::uint64_t>(PQcmdTuples(result_));
+  return static_cast<std::uint64_t>(column_integer(PQcmdTuples(result_)));
 }
 
 bool Result::is_null(int row, int column) const noexcept {
@@ -157,7 +151,7 @@ std::string_view Result::text(int row, int column) const noexcept {
 }
 
 std::int64_t Result::integer(int row, int column) const noexcept {
-  return number<std::int64_t>(text(row, column));
+  return column_integer(text(row, column));
 }
 
 std::optional<std::int64_t> Result::maybe_integer(int row, int column) const noexcept {

@@ -87,6 +87,7 @@ class Result {
   [[nodiscard]] std::uint64_t affected() const noexcept;
   [[nodiscard]] bool is_null(int row, int column) const noexcept;
   [[nodiscard]] std::string_view text(int row, int column) const noexcept;
+  // Numbers come from texts as well, see column.h.
   [[nodiscard]] std::int64_t integer(int row, int column) const noexcept;
   [[nodiscard]] std::optional<std::int64_t> maybe_integer(int row, int column) const noexcept;
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "server/shop/column.h"
 #include "server/shop/history_reader.h"
 #include "server/shop/postgres/postgres_schema.h"
 #include "server/shop/postgres/postgres_statements.h"
@@ -34,7 +35,7 @@ Row read_row(const postgres::Result& from, int row, int first) {
                  .used = from.integer(row, first + 2),
                  .not_before = from.maybe_integer(row, first + 3),
                  .expires_at = from.maybe_integer(row, first + 4),
-                 .state = from.integer(row, first + 5),
+                 .state = column_state(from.text(row, first + 5)),
                  .reset_gen = from.integer(row, first + 6),
                  .own = from.integer(row, first + 7)});
 }
@@ -49,9 +50,8 @@ std::vector<Row> read_rows(const postgres::Result& from) {
 std::vector<EdgeCount> read_counters(const postgres::Result& from) {
   std::vector<EdgeCount> counters;
   for (int i = 0; i < from.rows(); ++i) {
-    counters.push_back({std::string(from.text(i, 0)),
-                        static_cast<std::uint32_t>(from.integer(i, 1)),
-                        static_cast<std::uint64_t>(std::max<std::int64_t>(from.integer(i, 2), 0))});
+    counters.push_back(
+        to_count(std::string(from.text(i, 0)), from.integer(i, 1), from.integer(i, 2)));
   }
   return counters;
 }

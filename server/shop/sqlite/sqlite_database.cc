@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "server/shop/history_reader.h"
+#include "server/shop/row_values.h"
 #include "server/shop/sqlite/sqlite_schema.h"
 #include "server/shop/sqlite/sqlite_session.h"
 
@@ -77,8 +78,7 @@ void apply_batch(SqliteSession& session, const Edge& edge, const Batch& batch, b
 }
 
 EdgeCount read_counter(const sqlite::Statement& from) {
-  return {from.text(0), static_cast<std::uint32_t>(from.integer(1)),
-          static_cast<std::uint64_t>(std::max<std::int64_t>(from.integer(2), 0))};
+  return to_count(from.text(0), from.integer(1), from.integer(2));
 }
 
 // The file at our path is not the one that is open.

@@ -1,5 +1,6 @@
 #include "server/shop/sqlite/sqlite_session.h"
 
+#include "server/shop/column.h"
 #include "server/shop/row_values.h"
 
 namespace tallygate::shop {
@@ -82,7 +83,7 @@ Row read_row(const sqlite::Statement& from, int first) {
                  .used = from.integer(first + 2),
                  .not_before = from.maybe_integer(first + 3),
                  .expires_at = from.maybe_integer(first + 4),
-                 .state = from.integer(first + 5),
+                 .state = column_state(from.text(first + 5)),
                  .reset_gen = from.integer(first + 6),
                  .own = from.integer(first + 7)});
 }

@@ -76,7 +76,7 @@ TEST(ParseSettings, ReadsEveryKindOfValue) {
   EXPECT_EQ(s.log.client_ip, ClientIp::none);
 }
 
-TEST(ParseSettings, FindsEveryMistakeInTheOrderOfLines) {
+TEST(ParseSettings, FindsEveryMistakeInTheOrderOfLines) {  // P5
   EXPECT_THAT(mistakes("[server]\n"               // 1
                        "threds = 4\n"             // 2
                        "header_timeout = 10\n"    // 3
@@ -105,7 +105,7 @@ TEST(ParseSettings, FindsEveryMistakeInTheOrderOfLines) {
                           StartsWith("t.toml:14: log.format: \"common\" is not \"json\" or")));
 }
 
-TEST(ParseSettings, NamesWhatIsMissingInAnEmptyFile) {
+TEST(ParseSettings, NamesWhatIsMissingInAnEmptyFile) {  // P5
   for (const char* empty : {"", "\n", "# nothing\n", "\xEF\xBB\xBF", "\r\n\r\n"}) {
     EXPECT_THAT(mistakes(empty), ElementsAre(StartsWith("t.toml:1: content.root: is missing"),
                                              StartsWith("t.toml:1: links.keyring: is missing")));
@@ -163,14 +163,14 @@ TEST(ParseSettings, NamesTheLineOfAMistakeInASite) {
                           StartsWith("t.toml:13: tls.site: no such setting: \"certificat\"")));
 }
 
-TEST(ParseSettings, ReadsBothKindsOfLineEndsAndAByteOrderMark) {
+TEST(ParseSettings, ReadsBothKindsOfLineEndsAndAByteOrderMark) {  // P5
   EXPECT_THAT(mistakes("[content]\r\nroot = \"/s\"\r\n[links]\r\nkeyring = \"/k\"\r\n"), IsEmpty());
   EXPECT_THAT(mistakes(std::string("\xEF\xBB\xBF") + kMinimal), IsEmpty());
   EXPECT_THAT(mistakes("[content]\r\nroot = \"/s\"\r\n\r\n[links]\r\nkeyrng = \"/k\"\r\n"),
               ElementsAre(StartsWith("t.toml:5: links.keyrng: no such setting")));
 }
 
-TEST(ParseSettings, HasOneMistakeForATextThatIsNotToml) {
+TEST(ParseSettings, HasOneMistakeForATextThatIsNotToml) {  // P5
   const std::string prefix = std::string(kMinimal) + "[log]\n";  // the fault is in line 6
   const std::vector<std::string> faults{
       "access = \"stdout",                   // no end
@@ -205,7 +205,27 @@ TEST(ParseSettings, HasOneMistakeForATextThatIsNotToml) {
   }
 }
 
-TEST(ParseSettings, RefusesWhatIsTooLargeForASettingsFile) {
+TEST(ParseSettings, ShowsTheFaultOfATextThatIsNotTomlOnOneLine) {  // P5
+  for (const char c : {'\0', '\x1b', '\x7f', '\r'}) {
+    const auto found = mistakes(std::string("[log]\naccess =t") + c + "\"\n");
+    ASSERT_THAT(found, SizeIs(1));
+    EXPECT_EQ(found[0].find(c), std::string::npos) << found[0];
+  }
+}
+
+// toml++ 3.3 promises the compiler that there are no such characters.
+TEST(ParseSettings, RefusesLettersBeyondAsciiOutsideOfTexts) {  // P5
+  for (const std::string letter :
+       {"\u00a1", "\u00e4", "\u0407", "\u0499", "\u2da0", "\u3001", "\ufefe", "\U0001f3b5"}) {
+    for (const auto& text :
+         {letter + " = 1", "[" + letter + "]", "a " + letter + "= 1", "a =" + letter + " 1",
+          "a = [1 " + letter + ", 2]", "a = 1 " + letter}) {
+      EXPECT_THAT(mistakes(text), ElementsAre(StartsWith("t.toml:1: not valid TOML: "))) << text;
+    }
+  }
+}
+
+TEST(ParseSettings, RefusesWhatIsTooLargeForASettingsFile) {  // P5
   const std::string whole = std::string(kMinimal) + "#";
   const auto fill = [&](std::size_t size) { return whole + std::string(size - whole.size(), '#'); };
   EXPECT_THAT(mistakes(fill(kDocumentBytesMax)), IsEmpty());
@@ -213,7 +233,7 @@ TEST(ParseSettings, RefusesWhatIsTooLargeForASettingsFile) {
               ElementsAre(StartsWith("t.toml:1: is larger than 16384 bytes")));
 }
 
-TEST(ParseSettings, StandsTheDeepestTablesThatFit) {
+TEST(ParseSettings, StandsTheDeepestTablesThatFit) {  // P5
   std::string deep = "a";
   while (deep.size() + 8 < kDocumentBytesMax) deep += ".a";
   EXPECT_THAT(mistakes(deep + " = 1\n"), SizeIs(3));
@@ -258,7 +278,7 @@ TEST(ParseSettings, ShowsStrangeKeysOnOneLine) {
                           StartsWith("t.toml:7: [\"\"]: no such table")));
 }
 
-TEST(ParseSettings, FindsSomethingToSayOfEveryMutilatedFile) {
+TEST(ParseSettings, FindsSomethingToSayOfEveryMutilatedFile) {  // P5
   const auto seed = std::random_device{}();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::mt19937 random(seed);

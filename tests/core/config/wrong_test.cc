@@ -5,6 +5,11 @@
 namespace tallygate::config {
 namespace {
 
+TEST(OnOneLine, EscapesControlCharactersAlone) {
+  EXPECT_EQ(on_one_line("Größe \"XL\""), "Größe \"XL\"");
+  EXPECT_EQ(on_one_line(std::string_view("a\0b\n\x1b[2J\x7f", 9)), "a\\x00b\\x0a\\x1b[2J\\x7f");
+}
+
 TEST(InQuotes, StaysOnOneLine) {
   EXPECT_EQ(in_quotes("Größe"), "\"Größe\"");
   EXPECT_EQ(in_quotes("a\nb\x1b[2J\x7f"), "\"a\\x0ab\\x1b[2J\\x7f\"");

@@ -36,7 +36,7 @@ TEST(ContentDisposition, ANameBeyondAsciiIsSaidTwice) {
             "attachment; filename=\"_.mp3\"; filename*=UTF-8''%F0%9F%8E%B5.mp3");
 }
 
-TEST(ContentDisposition, QuotesAndPercentSignsAreSaidInTheEncodedFormOnly) {
+TEST(ContentDisposition, QuotesAndPercentSignsAreSaidInTheEncodedFormOnly) {  // F14
   EXPECT_EQ(attachment("a\"b.zip"), "attachment; filename=\"a_b.zip\"; filename*=UTF-8''a%22b.zip");
   EXPECT_EQ(attachment("100%.zip"),
             "attachment; filename=\"100_.zip\"; filename*=UTF-8''100%25.zip");
@@ -44,7 +44,7 @@ TEST(ContentDisposition, QuotesAndPercentSignsAreSaidInTheEncodedFormOnly) {
             "attachment; filename=\"a_22.zip\"; filename*=UTF-8''a%2522.zip");
 }
 
-TEST(ContentDisposition, PathSeparatorsAndControlsAreGoneFromBothForms) {
+TEST(ContentDisposition, PathSeparatorsAndControlsAreGoneFromBothForms) {  // F14
   EXPECT_EQ(attachment("../../etc/passwd"), R"(attachment; filename=".._.._etc_passwd")");
   EXPECT_EQ(attachment("C:\\x.exe"), R"(attachment; filename="C:_x.exe")");
   EXPECT_EQ(attachment("a\r\nSet-Cookie: b"), R"(attachment; filename="a__Set-Cookie: b")");
@@ -52,7 +52,7 @@ TEST(ContentDisposition, PathSeparatorsAndControlsAreGoneFromBothForms) {
   EXPECT_EQ(attachment("a\u0085b"), R"(attachment; filename="a_b")");  // a C1 control
 }
 
-TEST(ContentDisposition, TextThatTurnsAroundIsGoneFromBothForms) {
+TEST(ContentDisposition, TextThatTurnsAroundIsGoneFromBothForms) {  // F14
   for (const auto* mark : {"\u061c", "\u200b", "\u200e", "\u200f", "\u2028", "\u2029", "\u202a",
                            "\u202e", "\u2060", "\u2066", "\u2069", "\ufeff"}) {
     EXPECT_EQ(attachment(std::string("a") + mark + "gpj.exe"),
@@ -96,7 +96,7 @@ TEST(ContentDisposition, ALongNameIsCutBeforeItsExtension) {
             "attachment; filename=\"" + std::string(127, '_') + "\"");
 }
 
-TEST(ContentDisposition, AnyBytesGiveOneBoundedAsciiLine) {
+TEST(ContentDisposition, AnyBytesGiveOneBoundedAsciiLine) {  // F14, H12
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);

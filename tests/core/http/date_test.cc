@@ -125,5 +125,13 @@ TEST(HttpDate, ATwoDigitYearIsAtMost50YearsAhead) {
   EXPECT_EQ(parse_date("Friday, 01-Jan-01 00:00:00 GMT", at(2099, 6, 1)), at(2101, 1, 1));
 }
 
+TEST(HttpDate, ATwoDigitYearStaysWithinTheCalendarOfFourDigits) {
+  constexpr auto kEver = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(parse_date("Sunday, 29-Feb-00 00:00:00 GMT", kEver), std::nullopt) << "of 9900";
+  EXPECT_EQ(parse_date("Saturday, 01-Jan-00 00:00:00 GMT", kEver), at(9900, 1, 1));
+  EXPECT_EQ(parse_date("Saturday, 01-Jan-99 00:00:00 GMT", kEver), at(9999, 1, 1));
+  EXPECT_EQ(parse_date("Saturday, 01-Jan-99 00:00:00 GMT", -kEver), at(99, 1, 1));
+}
+
 }  // namespace
 }  // namespace tallygate::http

@@ -54,7 +54,7 @@ TEST(RequestCheck, KnowsOnlyVersions10And11) {
   EXPECT_EQ(status_of("PRI * HTTP/2.0\n"), 505);
 }
 
-TEST(RequestCheck, RefusesAnyTransferEncoding) {
+TEST(RequestCheck, RefusesAnyTransferEncoding) {  // H8
   for (const auto* coding : {"chunked", "gzip", "identity", "", "gzip, chunked"}) {
     const auto field = std::string("transfer-encoding: ") + coding + "\n";
     EXPECT_EQ(status_of(get_with(field)), 400) << coding;
@@ -63,7 +63,7 @@ TEST(RequestCheck, RefusesAnyTransferEncoding) {
   }
 }
 
-TEST(RequestCheck, RefusesSeveralOrUnclearContentLengths) {
+TEST(RequestCheck, RefusesSeveralOrUnclearContentLengths) {  // H8
   EXPECT_EQ(status_of(get_with("Content-Length: 5\n")), 200);
   for (const auto* fields :
        {"Content-Length: 5\nContent-Length: 5\n", "Content-Length: 5\nContent-Length: 6\n",
@@ -83,7 +83,7 @@ TEST(RequestCheck, DropsABodyOf64KiBAndRefusesOneByteMore) {
   EXPECT_EQ(status_of(get_with("Content-Length: 99999999999999999999\n")), 413);
 }
 
-TEST(RequestCheck, WantsExactlyOneHostSinceHttp11) {
+TEST(RequestCheck, WantsExactlyOneHostSinceHttp11) {  // H8
   EXPECT_EQ(status_of("GET /a HTTP/1.1\n"), 400);
   EXPECT_EQ(status_of("GET /a HTTP/1.1\nHost: x\nHost: x\n"), 400);
   EXPECT_EQ(status_of("GET /a HTTP/1.0\nHost: x\n"), 200);
@@ -104,7 +104,7 @@ TEST(RequestCheck, ReadsHostsAsUrisHaveThem) {
   }
 }
 
-TEST(RequestCheck, RefusesFoldedFieldsAndTooManyFields) {
+TEST(RequestCheck, RefusesFoldedFieldsAndTooManyFields) {  // H8
   RawHead folded(get_with(""));
   folded->add("X", "joined elsewhere");
   EXPECT_EQ(check_request(*folded).error().status, Status::bad_request);
@@ -115,7 +115,7 @@ TEST(RequestCheck, RefusesFoldedFieldsAndTooManyFields) {
   EXPECT_EQ(status_of(get_with(fields + "X: y\n")), 431);
 }
 
-TEST(RequestCheck, KnowsThreeMethodsInTheirExactSpelling) {
+TEST(RequestCheck, KnowsThreeMethodsInTheirExactSpelling) {  // H9
   const std::string rest = " /a HTTP/1.1\nHost: x\n";
   EXPECT_EQ(accepted("GET" + rest).method, Method::get);
   EXPECT_EQ(accepted("HEAD" + rest).method, Method::head);
@@ -161,7 +161,7 @@ TEST(RequestCheck, AllowsOnlyVisibleAsciiInTheTarget) {
   }
 }
 
-TEST(RequestCheck, AllowsATargetOf8KiBAndNoByteMore) {
+TEST(RequestCheck, AllowsATargetOf8KiBAndNoByteMore) {  // L13
   const auto request = [](std::size_t bytes) {
     return "GET /" + std::string(bytes - 1, 'a') + " HTTP/1.1\nHost: x\n";
   };
@@ -199,7 +199,7 @@ TEST(RequestCheck, KeepsTheConnectionAsTheVersionAndConnectionSay) {
   EXPECT_FALSE(accepted("GET /a HTTP/1.0\nConnection: keep-alive, close\n").keep_alive);
 }
 
-TEST(RequestCheck, FramingFaultsComeBeforeAllOthers) {
+TEST(RequestCheck, FramingFaultsComeBeforeAllOthers) {  // H8
   EXPECT_EQ(status_of("POST nowhere HTTP/1.1\nTransfer-Encoding: chunked\n"), 400);
   EXPECT_EQ(status_of("POST nowhere HTTP/2.0\nTransfer-Encoding: chunked\n"), 505);
   EXPECT_EQ(status_of("POST nowhere HTTP/1.1\nHost: x\nExpect: y\n"), 405);

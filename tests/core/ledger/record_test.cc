@@ -143,7 +143,7 @@ TEST(LedgerRecord, HasTheBytesItAlwaysHad) {
   }
 }
 
-TEST(LedgerRecord, CutAtAnyByteIsRefused) {
+TEST(LedgerRecord, CutAtAnyByteIsRefused) {  // J6
   for (const Record& sample : sample_records()) {
     const std::string bytes = encoded(sample);
     for (std::size_t length = 0; length < bytes.size(); ++length) {
@@ -182,7 +182,7 @@ TEST(LedgerRecord, WithAnyByteChangedIsDecodedOrRefused) {
   }
 }
 
-TEST(LedgerRecord, WithManyBytesChangedIsDecodedOrRefused) {
+TEST(LedgerRecord, WithManyBytesChangedIsDecodedOrRefused) {  // J7
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE(seed_note(seed));
   std::mt19937_64 random(seed);
@@ -197,7 +197,7 @@ TEST(LedgerRecord, WithManyBytesChangedIsDecodedOrRefused) {
   }
 }
 
-TEST(LedgerRecord, OfAnUnknownTypeIsRefused) {
+TEST(LedgerRecord, OfAnUnknownTypeIsRefused) {  // J8
   std::string bytes = encoded({"i", Crashed{}});
   ASSERT_EQ(bytes.size(), 7u);
   for (const int type : {0, 14, 15, 0x80, 0xff}) {

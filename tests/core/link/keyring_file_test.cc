@@ -185,7 +185,7 @@ TEST(KeyringFile, ReportsAllMistakesAtOnceInTheOrderOfLines) {
                   HasSubstr("7: unknown key 'color'")));
 }
 
-TEST(KeyringFile, NeverPrintsASecret) {
+TEST(KeyringFile, NeverPrintsASecret) {  // L9
   for (const auto* line :
        {"secret = \"raw:SECRET\"", "secret = \"SECRET0123456789abcdef\"", "secret = \"hex:SECRET\"",
         "secret = \"base64:SECRET!\"", "secret = hex:SECRET", "secret = SECRET",
@@ -199,13 +199,25 @@ TEST(KeyringFile, NeverPrintsASecret) {
   }
 }
 
-TEST(KeyringFile, DoesNotRepeatASecretThatIsANumber) {
+TEST(KeyringFile, DoesNotRepeatASecretThatIsANumber) {  // L9
   EXPECT_THAT(
       mistakes_in("[[key]]\nid = \"k\"\nsecret = 1234567890123456789012345678901234567890\n"),
       ElementsAre("3: this is not valid TOML; a secret stands in quotes, on one line"));
 }
 
-TEST(KeyringFile, SaysInWhichLineTheTextIsNotToml) {
+TEST(KeyringFile, DoesNotRepeatASecretThatStandsWhereANameShould) {  // L9
+  for (const std::string secret : {"raw:0123456789abcdef", "00112233445566778899aabbccddeeff"}) {
+    for (const auto& text :
+         {"[[key]]\nid = \"k\"\n\"" + secret + "\" = 1\n", "[\"" + secret + "\"]\n"}) {
+      for (const auto& mistake : mistakes_in(text)) {
+        EXPECT_EQ(mistake.find("0123"), std::string::npos) << mistake;
+        EXPECT_EQ(mistake.find("0011"), std::string::npos) << mistake;
+      }
+    }
+  }
+}
+
+TEST(KeyringFile, SaysInWhichLineTheTextIsNotToml) {  // L9
   EXPECT_THAT(mistakes_in("[[key]]\nid = \"k\"\nuse = sign\n"),
               ElementsAre(HasSubstr("3: Error while")));
   EXPECT_THAT(mistakes_in("[[key]]\nid = \"k\"\nsecret = \n"),
@@ -215,7 +227,19 @@ TEST(KeyringFile, SaysInWhichLineTheTextIsNotToml) {
   EXPECT_FALSE(mistakes_in(std::string(100'000, '[')).empty());
 }
 
-TEST(KeyringFile, MayNotBeReadByOthersNorWrittenByItsGroup) {
+TEST(KeyringFile, SaysOnOneLineWhyTheTextIsNotToml) {  // L9
+  for (const char c : {'\0', '\x1b', '\x7f'}) {
+    const auto found = mistakes_in(std::string("[[key]]\nid =t") + c + "\"\n");
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].find(c), std::string::npos) << found[0];
+  }
+}
+
+TEST(KeyringFile, RefusesLettersBeyondAsciiOutsideOfTexts) {  // L9
+  EXPECT_THAT(mistakes_in("[[key]]\nse\u0407 = 1\n"), ElementsAre(HasSubstr("2: Error while")));
+}
+
+TEST(KeyringFile, MayNotBeReadByOthersNorWrittenByItsGroup) {  // L9
   for (const auto mode : {0400U, 0600U, 0640U, 0440U, 0700U, 0100600U, 0100400U, 0601U}) {
     EXPECT_EQ(find_keyring_mode_error(mode), std::nullopt) << mode;
   }

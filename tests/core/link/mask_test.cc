@@ -34,7 +34,7 @@ TEST(LinkMask, ReplacesTokensWhole) {
   for (const auto& [target, masked] : kCases) EXPECT_EQ(mask_tokens(target), masked);
 }
 
-TEST(LinkMask, SeesThroughOtherSpellings) {
+TEST(LinkMask, SeesThroughOtherSpellings) {  // H13
   const std::vector<std::pair<std::string, std::string>> kCases = {
       {"/a?%74g=secret", "/a?%74g=***"},
       {"/a?t%67=secret", "/a?t%67=***"},
@@ -70,7 +70,7 @@ TEST(LinkMask, LeavesEverythingElseAsItIs) {
 }
 
 // Junk made of the very characters that matter: the secret is always behind a "tg=".
-TEST(LinkMask, NeverShowsATokenWhateverSurroundsIt) {
+TEST(LinkMask, NeverShowsATokenWhateverSurroundsIt) {  // H13
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);

@@ -31,7 +31,7 @@ TEST(LinkPath, DecodesEverySpellingToTheSamePath) {
   }
 }
 
-TEST(LinkPath, KeepsWhatOnlyLooksEncoded) {
+TEST(LinkPath, KeepsWhatOnlyLooksEncoded) {  // F1
   EXPECT_EQ(decode("/a+b").path, "/a+b");
   EXPECT_EQ(decode("/100%25").path, "/100%");
   EXPECT_EQ(decode("/%252F").path, "/%2F");
@@ -46,7 +46,7 @@ TEST(LinkPath, TakesDotsThatAreNotAWholeSegment) {
   }
 }
 
-TEST(LinkPath, RefusesWhatCouldMeanAnotherFile) {
+TEST(LinkPath, RefusesWhatCouldMeanAnotherFile) {  // F1
   const std::vector<std::pair<std::string, PathFault>> kCases = {
       {"", PathFault::not_absolute},
       {"a", PathFault::not_absolute},
@@ -101,7 +101,7 @@ TEST(LinkPath, TakesEveryPrintableAsciiCharacterInAName) {
   }
 }
 
-TEST(LinkPath, RefusesInvalidUtf8) {
+TEST(LinkPath, RefusesInvalidUtf8) {  // F1
   for (const auto* name :
        {"%80", "%C3", "%C3%28", "%C0%AF", "%C1%BF", "%E0%80%AF", "%ED%A0%80", "%ED%BF%BF",
         "%F0%80%80%AF", "%F4%90%80%80", "%F5%80%80%80", "%FE", "%FF", "%E2%82", "a%F0%9F%8E"}) {

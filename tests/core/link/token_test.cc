@@ -210,7 +210,7 @@ TEST(LinkTokenCarrier, IsAQueryParameterOrTheFirstSegment) {
   }
 }
 
-TEST(LinkTokenCarrier, MayNotBeMissingOrRepeated) {
+TEST(LinkTokenCarrier, MayNotBeMissingOrRepeated) {  // L1
   for (const auto* target : {"", "/", "/a", "/a?", "/a?x=1", "/a?TG=1.x", "/a?%74g=1.x",
                              "/a/tg=1.x/b", "/a#?x", "/a?x=tg=1"}) {
     const auto found = find_token(target);

@@ -133,7 +133,7 @@ TEST(LinkVerify, GrantsTheSameFileForEverySpellingOfItsPath) {
   }
 }
 
-TEST(LinkVerify, RefusesAPathThatCouldMeanAnotherFileEvenIfSigned) {
+TEST(LinkVerify, RefusesAPathThatCouldMeanAnotherFileEvenIfSigned) {  // F1
   const std::string text = "1.kshop2.e1767225600";
   for (const std::string path :
        {"/a/", "/", "//a", "/a//b", "/a/../b", "/./a", "/a\\b", "/a\x01", "a"}) {
@@ -159,7 +159,7 @@ TEST(LinkVerify, SignsAFolderFromOneSegmentToOneLessThanThePathHas) {
   EXPECT_EQ(with("/b/a/c", "/a/", "1"), "bad_mac");
 }
 
-TEST(LinkVerify, RefusesATargetLongerThanTheServerReads) {
+TEST(LinkVerify, RefusesATargetLongerThanTheServerReads) {  // L13
   const std::string text = "1.kshop2.e1767225600";
   const auto size_without_name = signed_target("/", text).size();
   const std::string name(kTargetBytesMax - size_without_name, 'a');

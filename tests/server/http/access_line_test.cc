@@ -115,7 +115,7 @@ TEST(JsonLine, WithEveryFieldKeepsEach) {
   EXPECT_EQ(line.at("data"), "order 7");
 }
 
-TEST(JsonLine, SurvivesEveryByteInEveryValue) {
+TEST(JsonLine, SurvivesEveryByteInEveryValue) {  // H13
   for (int value = 0; value < 256; ++value) {
     const std::string hostile = std::string("a") + static_cast<char>(value) + "b\"}\r\n{";
     AccessRecord r = sample();
@@ -215,7 +215,7 @@ TEST(CombinedLine, EscapesAsApacheDoes) {
   EXPECT_TRUE(combined_line(r).ends_with(R"( "\x00")"));
 }
 
-TEST(CombinedLine, SurvivesEveryByteInEveryValue) {
+TEST(CombinedLine, SurvivesEveryByteInEveryValue) {  // H13
   for (int value = 0; value < 256; ++value) {
     const std::string hostile = std::string("a") + static_cast<char>(value) + "b\" 200 1 \"\\";
     AccessRecord r = sample();
@@ -229,7 +229,7 @@ TEST(CombinedLine, SurvivesEveryByteInEveryValue) {
 
 // -- whatever is sent ---------------------------------------------------------------------------
 
-TEST(AccessLine, IsOneHarmlessLineWhateverIsSent) {
+TEST(AccessLine, IsOneHarmlessLineWhateverIsSent) {  // H13
   const auto seed = test_seed();
   SCOPED_TRACE(seed_note(seed));
   std::mt19937_64 random(seed);
@@ -278,7 +278,7 @@ TEST(AccessLine, IsOneHarmlessLineWhateverIsSent) {
   }
 }
 
-TEST(AccessLine, NeverHasATokenWhereverAClientPutsIt) {
+TEST(AccessLine, NeverHasATokenWhereverAClientPutsIt) {  // H13
   const std::string token = "1.kk1.e1767225600.i7.s" + std::string(kMac);
   const std::string sent[] = {"/a?tg=" + token,
                               "/tg=" + token + "/a",

@@ -89,7 +89,7 @@ TEST(HeadParser, IgnoresOneEmptyLineBeforeTheRequest) {
   EXPECT_EQ(parse("\r\n\r\n" + std::string(kGet)).state, HeadState::malformed);
 }
 
-TEST(HeadParser, AnswersWhatItCannotRead) {
+TEST(HeadParser, AnswersWhatItCannotRead) {  // H8, H9
   struct Case {
     std::string received;
     Status status;
@@ -116,7 +116,7 @@ TEST(HeadParser, AnswersWhatItCannotRead) {
   }
 }
 
-TEST(HeadParser, NotesAFoldedFieldForWhoeverDecides) {
+TEST(HeadParser, NotesAFoldedFieldForWhoeverDecides) {  // H8
   for (const char* fold : {"\r\n ", "\r\n\t", " \r\n  "}) {
     const std::string received =
         std::string("GET / HTTP/1.1\r\nHost: a\r\nX: 1") + fold + "2\r\n\r\n";
@@ -128,7 +128,7 @@ TEST(HeadParser, NotesAFoldedFieldForWhoeverDecides) {
   }
 }
 
-TEST(HeadParser, TakesAHeadOfTheLargestSizeAndNotOneByteMore) {
+TEST(HeadParser, TakesAHeadOfTheLargestSizeAndNotOneByteMore) {  // L13
   for (const bool fits : {true, false}) {
     std::string received = "GET / HTTP/1.1\r\nHost: a\r\n";
     const std::size_t wanted = kHeadBytesMax + (fits ? 0 : 1);
@@ -145,7 +145,7 @@ TEST(HeadParser, TakesAHeadOfTheLargestSizeAndNotOneByteMore) {
   }
 }
 
-TEST(HeadParser, TellsATooLongTargetFromTooManyFields) {
+TEST(HeadParser, TellsATooLongTargetFromTooManyFields) {  // L13
   const std::string target = "GET /" + std::string(kHeadBytesMax, 'x');
   EXPECT_EQ(parse(target).status, Status::uri_too_long);
   EXPECT_EQ(parse(target + " HTTP/1.1\r\n\r\n").status, Status::uri_too_long);

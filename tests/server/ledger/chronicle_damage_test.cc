@@ -112,7 +112,7 @@ class ChronicleDamageTest : public testing::Test {
 
 // -- cut ----------------------------------------------------------------------------------------
 
-TEST_F(ChronicleDamageTest, AJournalCutAtAnyByteIsAGapFreePrefixOrRefused) {
+TEST_F(ChronicleDamageTest, AJournalCutAtAnyByteIsAGapFreePrefixOrRefused) {  // J6
   tell_a({});
   std::vector<NaiveBatch> batches;
   for (std::uint64_t number = 1; number <= 5; ++number) {
@@ -178,7 +178,7 @@ TEST_F(ChronicleDamageTest, AJournalCutAtAnyByteIsAGapFreePrefixOrRefused) {
 
 // -- flipped ------------------------------------------------------------------------------------
 
-TEST_F(ChronicleDamageTest, AFlippedBitAfterAnOrderlyStopNeverMakesAnotherCount) {
+TEST_F(ChronicleDamageTest, AFlippedBitAfterAnOrderlyStopNeverMakesAnotherCount) {  // J7
   tell_a({});
   flip([&](const std::string& name, std::size_t at) {
     const bool refused = refuses("flipped");
@@ -192,12 +192,12 @@ TEST_F(ChronicleDamageTest, AFlippedBitAfterAnOrderlyStopNeverMakesAnotherCount)
   });
 }
 
-TEST_F(ChronicleDamageTest, AFlippedBitBesideSnapshotsNeverMakesAnotherCount) {
+TEST_F(ChronicleDamageTest, AFlippedBitBesideSnapshotsNeverMakesAnotherCount) {  // J7
   tell_a({.snapshots = true});
   flip([&](const std::string&, std::size_t) { refuses("flipped"); });
 }
 
-TEST_F(ChronicleDamageTest, AFlippedBitAfterACrashMayCutTheVeryLastBatchAndNoOther) {
+TEST_F(ChronicleDamageTest, AFlippedBitAfterACrashMayCutTheVeryLastBatchAndNoOther) {  // J6, J7
   tell_a({.orderly = false});
   const std::uint64_t all = naive.batches;
   const NaiveLedger cut = read_naively(files, {.batches_max = all - 1});
@@ -266,7 +266,7 @@ TEST_F(ChronicleDamageTest, AStartThatRefusesChangesNothing) {
 
 // -- missing, exchanged, foreign, old -----------------------------------------------------------
 
-TEST_F(ChronicleDamageTest, AMissingSegmentIsRefusedByName) {
+TEST_F(ChronicleDamageTest, AMissingSegmentIsRefusedByName) {  // J7
   tell_a({});
   for (std::uint64_t number = 1; number <= 5; ++number) {
     restore();
@@ -276,7 +276,7 @@ TEST_F(ChronicleDamageTest, AMissingSegmentIsRefusedByName) {
   }
 }
 
-TEST_F(ChronicleDamageTest, AMissingSegmentBehindASnapshotIsRefusedByName) {
+TEST_F(ChronicleDamageTest, AMissingSegmentBehindASnapshotIsRefusedByName) {  // J7
   tell_a({.snapshots = true});
   const auto without = [&](std::initializer_list<std::uint64_t> numbers) {
     restore();
@@ -294,7 +294,7 @@ TEST_F(ChronicleDamageTest, AMissingSegmentBehindASnapshotIsRefusedByName) {
             segment_name(1) + " is missing, and " + segment_name(7) + " is there");
 }
 
-TEST_F(ChronicleDamageTest, ExchangedSegmentsAreRefused) {
+TEST_F(ChronicleDamageTest, ExchangedSegmentsAreRefused) {  // J7
   tell_a({});
   for (std::uint64_t a = 1; a <= 6; ++a) {
     for (std::uint64_t b = 1; b <= 6; ++b) {
@@ -309,7 +309,7 @@ TEST_F(ChronicleDamageTest, ExchangedSegmentsAreRefused) {
   }
 }
 
-TEST_F(ChronicleDamageTest, ASegmentOfAnotherLedgerIsRefused) {
+TEST_F(ChronicleDamageTest, ASegmentOfAnotherLedgerIsRefused) {  // J8
   tell_a({});
   LedgerMaker other;
   tell(other, {});
@@ -322,7 +322,7 @@ TEST_F(ChronicleDamageTest, ASegmentOfAnotherLedgerIsRefused) {
   }
 }
 
-TEST_F(ChronicleDamageTest, ASegmentOfAnOlderCopyIsRefused) {
+TEST_F(ChronicleDamageTest, ASegmentOfAnOlderCopyIsRefused) {  // J8
   // A copy is made while the second segment is being written; later it is put back.
   LedgerMaker first;
   first.open();
@@ -365,7 +365,7 @@ TEST_F(ChronicleDamageTest, ASegmentOfAnOlderCopyIsRefused) {
 
 // -- blocks -------------------------------------------------------------------------------------
 
-TEST_F(ChronicleDamageTest, BlocksZeroedSwappedOrDoubledNeverMakeAnotherCount) {
+TEST_F(ChronicleDamageTest, BlocksZeroedSwappedOrDoubledNeverMakeAnotherCount) {  // J7
   for (const bool snapshots : {false, true}) {
     LedgerMaker made;
     tell(made, {.snapshots = snapshots});
@@ -406,7 +406,7 @@ TEST_F(ChronicleDamageTest, BlocksZeroedSwappedOrDoubledNeverMakeAnotherCount) {
   }
 }
 
-TEST_F(ChronicleDamageTest, ABatchThatIsMissingIsRefused) {
+TEST_F(ChronicleDamageTest, ABatchThatIsMissingIsRefused) {  // J7
   tell_a({});
   for (std::uint64_t number = 1; number <= 5; ++number) {
     for (const NaiveBatch& batch : batches_of(number, files.at(segment_name(number)))) {
@@ -419,7 +419,7 @@ TEST_F(ChronicleDamageTest, ABatchThatIsMissingIsRefused) {
 
 // -- torn and gone on ---------------------------------------------------------------------------
 
-TEST_F(ChronicleDamageTest, ATornEndOfAnEarlierRunIsLegalAndDamageThereIsNot) {
+TEST_F(ChronicleDamageTest, ATornEndOfAnEarlierRunIsLegalAndDamageThereIsNot) {  // J6
   maker.open();
   maker.download("a", 9, 1000, {0, 500});
   maker.crash();
@@ -475,7 +475,7 @@ TEST_F(ChronicleDamageTest, ATornEndOfAnEarlierRunIsLegalAndDamageThereIsNot) {
 
 // -- records ------------------------------------------------------------------------------------
 
-TEST(ChronicleRecords, ThatMakeNoSenseAreRefusedWithTheirPlace) {
+TEST(ChronicleRecords, ThatMakeNoSenseAreRefusedWithTheirPlace) {  // J7
   Entries good;
   append(good, "a", Used{"", "/f"});
   Entries leased;
@@ -538,7 +538,7 @@ TEST(ChronicleRecords, OfARunBeforeTheCurrentOneAreRefused) {
 
 // -- other files --------------------------------------------------------------------------------
 
-TEST_F(ChronicleDamageTest, AFileThatIsNoneOfItsKindIsRefusedByName) {
+TEST_F(ChronicleDamageTest, AFileThatIsNoneOfItsKindIsRefusedByName) {  // J8
   tell_a({.snapshots = true});
   const auto with_version = [&](std::string bytes, std::uint32_t version) {
     std::memcpy(bytes.data() + 16, &version, sizeof version);

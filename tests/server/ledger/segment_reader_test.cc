@@ -169,7 +169,7 @@ TEST_F(SegmentReaderTest, GoesOnWhereAWriterWentOn) {
 
 // -- torn ---------------------------------------------------------------------------------------
 
-TEST_F(SegmentReaderTest, OfASegmentCutAtAnyByteGivesAGapFreePrefix) {
+TEST_F(SegmentReaderTest, OfASegmentCutAtAnyByteGivesAGapFreePrefix) {  // J6
   for (std::size_t size = 0; size < good.size(); ++size) {
     SCOPED_TRACE(fmt::format("cut at {}", size));
     const Outcome outcome = read(good.substr(0, size));
@@ -187,7 +187,7 @@ TEST_F(SegmentReaderTest, OfASegmentCutAtAnyByteGivesAGapFreePrefix) {
 }
 
 // Blocks of the last write reach the disk in any order, in sectors.
-TEST_F(SegmentReaderTest, TakesALastBatchWithHolesForTorn) {
+TEST_F(SegmentReaderTest, TakesALastBatchWithHolesForTorn) {  // J6
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE(seed_note(seed));
   std::mt19937_64 random(seed);
@@ -207,7 +207,7 @@ TEST_F(SegmentReaderTest, TakesALastBatchWithHolesForTorn) {
   EXPECT_EQ(read(good + last).payloads.size(), payloads.size() + 1);
 }
 
-TEST_F(SegmentReaderTest, CutsOffWhateverIsNoBatchOfItsOwn) {
+TEST_F(SegmentReaderTest, CutsOffWhateverIsNoBatchOfItsOwn) {  // J6
   CraftedSegment foreign(78);
   foreign.head.nonce = {5, 6};
   const std::string tails[] = {
@@ -225,7 +225,7 @@ TEST_F(SegmentReaderTest, CutsOffWhateverIsNoBatchOfItsOwn) {
   }
 }
 
-TEST_F(SegmentReaderTest, BelievesNoLengthBeforeItSawTheBytes) {
+TEST_F(SegmentReaderTest, BelievesNoLengthBeforeItSawTheBytes) {  // J6
   const std::string last = segment.batch("six", 1);
   for (const std::uint32_t length : {0xffff'ffffu, kBatchBytesMax + 1, kBatchBytesMax,
                                      kBatchBytesMax - 1, 1u << 20, 1u << 16, 4096u, 4u, 2u}) {
@@ -244,7 +244,7 @@ TEST_F(SegmentReaderTest, BelievesNoLengthBeforeItSawTheBytes) {
 
 // -- damaged ------------------------------------------------------------------------------------
 
-TEST_F(SegmentReaderTest, RefusesAnyFlippedBitBeforeTheLastBatch) {
+TEST_F(SegmentReaderTest, RefusesAnyFlippedBitBeforeTheLastBatch) {  // J7
   for (std::size_t i = 0; i < batches.size(); ++i) {
     const bool is_last = i + 1 == batches.size();
     for (std::size_t at = batches[i].offset; at < batches[i].content_end; ++at) {
@@ -261,7 +261,7 @@ TEST_F(SegmentReaderTest, RefusesAnyFlippedBitBeforeTheLastBatch) {
   }
 }
 
-TEST_F(SegmentReaderTest, RefusesAHeadWithAnyFlippedBit) {
+TEST_F(SegmentReaderTest, RefusesAHeadWithAnyFlippedBit) {  // J7
   constexpr std::size_t kWritten = kFilePrefixBytes + 7 * 8;
   for (std::size_t at = 0; at < kBlockBytes; ++at) {
     for (int bit = 0; bit < (at < kWritten ? 8 : 1); ++bit) {
@@ -277,7 +277,7 @@ TEST_F(SegmentReaderTest, RefusesAHeadWithAnyFlippedBit) {
   }
 }
 
-TEST_F(SegmentReaderTest, RefusesAZeroedOrMissingBatchBeforeTheLast) {
+TEST_F(SegmentReaderTest, RefusesAZeroedOrMissingBatchBeforeTheLast) {  // J7
   for (std::size_t i = 0; i + 1 < batches.size(); ++i) {
     const std::size_t bytes = batches[i + 1].offset - batches[i].offset;
     std::string zeroed = good;
@@ -291,7 +291,7 @@ TEST_F(SegmentReaderTest, RefusesAZeroedOrMissingBatchBeforeTheLast) {
   }
 }
 
-TEST_F(SegmentReaderTest, RefusesABatchThatStandsElsewhere) {
+TEST_F(SegmentReaderTest, RefusesABatchThatStandsElsewhere) {  // J7
   // Not even the last one: nobody ever wrote it there.
   const std::size_t at = batches.back().offset;
   const Outcome outcome =
@@ -336,7 +336,7 @@ TEST_F(SegmentReaderTest, TakesABatchOnlyBehindTheOneThatItFollows) {
   }
 }
 
-TEST_F(SegmentReaderTest, RefusesByNameWhatIsNoSegment) {
+TEST_F(SegmentReaderTest, RefusesByNameWhatIsNoSegment) {  // J8
   const auto with_version = [&](std::uint32_t version) {
     std::string bytes = good;
     std::memcpy(bytes.data() + 16, &version, sizeof version);

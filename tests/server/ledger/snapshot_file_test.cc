@@ -236,7 +236,7 @@ TEST(SnapshotFile, ThatCannotBeReadSaysWhy) {
 
 // -- damaged ------------------------------------------------------------------------------------
 
-TEST(SnapshotFile, IsRefusedWhenCutAtAnyByte) {
+TEST(SnapshotFile, IsRefusedWhenCutAtAnyByte) {  // J6
   const std::string good = bytes_of(some_links(60));
   for (std::size_t size = 0; size < good.size(); ++size) {
     const Outcome outcome = read_bytes(good.substr(0, size));
@@ -246,7 +246,7 @@ TEST(SnapshotFile, IsRefusedWhenCutAtAnyByte) {
   }
 }
 
-TEST(SnapshotFile, IsRefusedWithAnyFlippedBit) {
+TEST(SnapshotFile, IsRefusedWithAnyFlippedBit) {  // J7
   const Links links = some_links(60);
   const std::string good = bytes_of(links);
   constexpr std::size_t kHead = kFilePrefixBytes + 17 * 8;
@@ -303,7 +303,7 @@ TEST(SnapshotFile, IsRefusedWithABlockOfAnotherPlaceOrFile) {
   }
 }
 
-TEST(SnapshotFile, IsRefusedByNameWhenItIsNone) {
+TEST(SnapshotFile, IsRefusedByNameWhenItIsNone) {  // J8
   const std::string good = bytes_of(some_links(3));
   const auto with_version = [&](std::uint32_t version) {
     std::string bytes = good;
@@ -329,7 +329,7 @@ TEST(SnapshotFile, IsRefusedByNameWhenItIsNone) {
 }
 
 // Check values are no protection from a program that was wrong: what they seal is not believed.
-TEST(SnapshotFile, BelievesNoLengthBeforeItSawTheBytes) {
+TEST(SnapshotFile, BelievesNoLengthBeforeItSawTheBytes) {  // J6
   const std::string good = bytes_of(some_links(5000));
   const SnapshotHead head = head_of(good);
   const std::vector<IndexEntry> index = index_of(good);

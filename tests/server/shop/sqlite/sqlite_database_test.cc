@@ -297,7 +297,7 @@ TEST_F(SqliteDatabaseTest, ItemThatTheDatabaseRefusesIsParkedAndTheRestGoesOn) {
   EXPECT_EQ(merchant->one("SELECT sum(total) FROM tg_edge_count"), "4") << "the audit has it";
 }
 
-TEST_F(SqliteDatabaseTest, WrongValuesInATableWithoutChecksAreTakenForTheNearestRight) {
+TEST_F(SqliteDatabaseTest, WrongValuesInATableWithoutChecksAreTakenForTheNearestRight) {  // S11
   database.close();
   merchant->execute(
       "DROP TABLE tg_link; CREATE TABLE tg_link(link_id PRIMARY KEY, file_id,"
@@ -314,6 +314,42 @@ TEST_F(SqliteDatabaseTest, WrongValuesInATableWithoutChecksAreTakenForTheNearest
   const auto b = load("b");
   EXPECT_EQ(b.word.max_copies, kUnlimited);
   EXPECT_EQ(b.word.reset_gen, std::numeric_limits<std::uint32_t>::max());
+}
+
+TEST_F(SqliteDatabaseTest, AStateThatIsNotItsDigitIsRevoked) {  // S11
+  database.close();
+  merchant->execute(
+      "DROP TABLE tg_link; CREATE TABLE tg_link(link_id PRIMARY KEY, file_id,"
+      " order_ref, max_copies, used, not_before, expires_at, state, reset_gen,"
+      " blocked, updated_at);"
+      "INSERT INTO tg_link(link_id, used, state, reset_gen) VALUES('a', 0, 'active', 0),"
+      "('b', 0, 1e30, 0), ('c', 0, '0', 0)");
+  ASSERT_TRUE(database.open(false));
+  EXPECT_EQ(load("a").word.state, State::revoked);
+  EXPECT_EQ(load("b").word.state, State::revoked);
+  EXPECT_EQ(load("c").word.state, State::active);
+}
+
+// Parameters only: a text is never a part of a statement.
+TEST_F(SqliteDatabaseTest, HostileTextsAreTexts) {  // S11
+  const std::string hostile[] = {"'; DROP TABLE tg_link; --", "\"", "\\", "%", "a\nb",
+                                 std::string("a\0b", 3)};
+  Batch batch;
+  batch.seq = 1;
+  for (const auto& text : hostile) {
+    batch.created.push_back({text, text});
+    batch.counted.push_back({text, 0, 1});
+  }
+  const std::string endless(1'000'000, 'x');
+  batch.created.push_back({endless, "/f"});
+  const auto report = database.push(batch).value();
+  ASSERT_EQ(report.parked.size(), 1u);
+  EXPECT_EQ(report.parked.front().link_id, endless);
+  for (const auto& text : hostile) {
+    EXPECT_EQ(load(text).link_id, text);
+    EXPECT_EQ(load(text).used, 1u);
+  }
+  EXPECT_EQ(database.scan("", 100).value().size(), std::size(hostile));
 }
 
 TEST_F(SqliteDatabaseTest, AnotherWritersLockIsRetryableAndDoesNotStopReading) {
