@@ -77,20 +77,20 @@ TEST(ParseSettings, ReadsEveryKindOfValue) {
 }
 
 TEST(ParseSettings, FindsEveryMistakeInTheOrderOfLines) {  // P5
-  EXPECT_THAT(mistakes("[server]\n"               // 1
-                       "threds = 4\n"             // 2
-                       "header_timeout = 10\n"    // 3
-                       "listen = [\n"             // 4
-                       "  \"0.0.0.0:80\",\n"      // 5
-                       "  \"0.0.0.0\",\n"         // 6
-                       "  \"localhost:80\",\n"    // 7
-                       "]\n"                      // 8
-                       "[contents]\n"             // 9
-                       "rot = \"srv\"\n"          // 10
-                       "[links]\n"                // 11
-                       "authority = \"shop\"\n"   // 12
-                       "[log]\n"                  // 13
-                       "format = \"common\"\n"),  // 14
+  EXPECT_THAT(mistakes("[server]\n"                        // 1
+                       "threds = 4\n"                      // 2
+                       "header_timeout = 10\n"             // 3
+                       "listen = [\n"                      // 4
+                       "  \"0.0.0.0:80\",\n"               // 5
+                       "  \"0.0.0.0\",\n"                  // 6
+                       "  \"localhost:80\",\n"             // 7
+                       "]\n"                               // 8
+                       "[contents]\n"                      // 9
+                       "rot = \"srv\"\n"                   // 10
+                       "[links]\n"                         // 11
+                       "authority = \"shop\"\n"            // 12
+                       "[log]\n"                           // 13
+                       "format = \"common\"\n"),           // 14
               ElementsAre(StartsWith("t.toml:2: server.threds: no such setting; did you mean "
                                      "\"threads\"?"),
                           StartsWith("t.toml:3: server.header_timeout: 10 has no unit"),
@@ -170,7 +170,7 @@ TEST(ParseSettings, ReadsBothKindsOfLineEndsAndAByteOrderMark) {  // P5
               ElementsAre(StartsWith("t.toml:5: links.keyrng: no such setting")));
 }
 
-TEST(ParseSettings, HasOneMistakeForATextThatIsNotToml) {  // P5
+TEST(ParseSettings, HasOneMistakeForATextThatIsNotToml) {        // P5
   const std::string prefix = std::string(kMinimal) + "[log]\n";  // the fault is in line 6
   const std::vector<std::string> faults{
       "access = \"stdout",                   // no end
