@@ -87,7 +87,7 @@ Task<bool> Connection::read_proxy_header() {
     const net::ProxyHeader header = net::parse_proxy_header(request_->received());
     if (header.state == State::malformed) break;
     const bool complete = header.state == State::complete;
-    if (!channel_.take(complete ? header.bytes - before : seen.bytes)) break;
+    if (!channel_.take(room.first(complete ? header.bytes - before : seen.bytes))) break;
     if (!complete) continue;
     request_->consume(request_->received().size());
     if (header.source) set_client(peer_ = *header.source);

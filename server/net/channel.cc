@@ -67,11 +67,10 @@ Attempt Channel::peek(std::span<char> into) {
   return {0, End::failed, errno};
 }
 
-bool Channel::take(std::size_t bytes) {
-  // tcp(7): with MSG_TRUNC what is received goes nowhere.
+bool Channel::take(std::span<char> seen) {
   const ssize_t n =
-      uninterrupted([&] { return ::recv(descriptor(), nullptr, bytes, MSG_TRUNC | MSG_DONTWAIT); });
-  return n == static_cast<ssize_t>(bytes);
+      uninterrupted([&] { return ::recv(descriptor(), seen.data(), seen.size(), MSG_DONTWAIT); });
+  return n == static_cast<ssize_t>(seen.size());
 }
 
 Attempt Channel::receive(std::span<char> into) {

@@ -49,8 +49,8 @@ class Channel {
 
   // Before all else, TLS too. What has come in stays where it is until it is taken.
   [[nodiscard]] Attempt peek(std::span<char> into);
-  // Takes `bytes` away that peek() has shown. False: the connection is gone.
-  [[nodiscard]] bool take(std::size_t bytes);
+  // Takes bytes away that peek() has put there. False: the connection is gone.
+  [[nodiscard]] bool take(std::span<char> seen);
 
   // TLS only; of a plain channel read the socket.
   [[nodiscard]] Attempt receive(std::span<char> into);

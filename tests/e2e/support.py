@@ -398,10 +398,12 @@ class TestCase(unittest.TestCase):
         return server.start()
 
     def _end(self, server):
-        failed = any(error for _, error in getattr(self._outcome, "errors", ()))
+        failed = not getattr(self._outcome, "success", True)
         try:
             if server.is_running():
                 server.stop()
+            elif SANITIZER_REPORT.search(server.stderr()):
+                raise AssertionError(f"tallygate ended by itself:\n{server.stderr()}")
         finally:
             if failed:
                 print(f"{self.id()}: the server said:\n{server.stderr()}", flush=True)
