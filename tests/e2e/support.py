@@ -301,6 +301,9 @@ class Server:
         return self.stderr()[begin:]
 
     def stderr(self):
+        """What it said on standard error; of one that was never started, nothing."""
+        if not self.stderr_file.exists():
+            return ""
         return self.stderr_file.read_text(errors="replace")
 
     def log_lines(self):
