@@ -2,7 +2,6 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <charconv>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -18,7 +17,6 @@ namespace json = boost::json;
 
 constexpr std::chrono::seconds kShopTimeout{5};
 constexpr std::size_t kRows = 50;
-constexpr std::size_t kRowsMax = 1000;
 
 std::string_view name_of(ledger::Outcome outcome) {
   static constexpr std::string_view kNames[] = {"complete", "partial", "probe", "refused"};
@@ -45,19 +43,13 @@ json::object describe(const shop::HistoryRow& row) {
 Task<Response> get_history(const Call& call) {
   using Rows = shop::Answer<std::vector<shop::HistoryRow>>;
   if (!is_link_id(call.parameter)) co_return error(call.request, Status::bad_request, kLinkIdRule);
-  const std::string_view limit = query_value(call.query, "limit");
-  std::size_t most = kRows;
-  if (!limit.empty()) {
-    const auto [end, ec] = std::from_chars(limit.data(), limit.data() + limit.size(), most);
-    if (ec != std::errc() || end != limit.data() + limit.size() || most > kRowsMax) {
-      co_return error(call.request, Status::bad_request, "\"limit\" must be a number up to 1000");
-    }
-  }
+  const auto most = read_limit(call.query, kRows);
+  if (!most) co_return error(call.request, Status::bad_request, kLimitRule);
   json::array downloads;
   shop::Sync* const shop = call.ports.services.shop;
   if (shop != nullptr) {
     const auto ask = [&](auto callback) {
-      shop->downloads_of(call.parameter, most, std::move(callback));
+      shop->downloads_of(call.parameter, *most, std::move(callback));
     };
     const auto rows = co_await net::call_back<Rows>(kShopTimeout, ask);
     if (!rows) {

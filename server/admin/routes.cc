@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <optional>
 
 #include "server/admin/figures.h"
@@ -95,6 +96,15 @@ std::string_view query_value(std::string_view query, std::string_view name) {
     }
   }
   return {};
+}
+
+std::optional<std::size_t> read_limit(std::string_view query, std::size_t otherwise) {
+  const std::string_view text = query_value(query, "limit");
+  if (text.empty()) return otherwise;
+  std::size_t limit = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  const bool whole = ec == std::errc() && end == text.data() + text.size();
+  return whole && limit <= kListedMax ? std::optional(limit) : std::nullopt;
 }
 
 namespace {

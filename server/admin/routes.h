@@ -3,7 +3,9 @@
 // A new resource is a line in routes.cc and a handler in the file of its subject; conf/openapi.json
 // describes it.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,6 +57,12 @@ struct Match {
 
 // The value of `name` in a query, as received; empty: not there.
 [[nodiscard]] std::string_view query_value(std::string_view query, std::string_view name);
+
+inline constexpr std::size_t kListedMax = 1000;
+inline constexpr std::string_view kLimitRule = "\"limit\" must be a number up to 1000";
+// How many entries of a list the query asks for; `otherwise` if it does not say.
+// nullopt: what it says is no number up to kListedMax.
+[[nodiscard]] std::optional<std::size_t> read_limit(std::string_view query, std::size_t otherwise);
 
 // Where a request came in.
 enum class Door : std::uint8_t { socket, port };

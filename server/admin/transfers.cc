@@ -25,7 +25,6 @@ using std::chrono::milliseconds;
 constexpr std::chrono::seconds kWorkerTimeout{5};
 constexpr std::string_view kBusy = "the workers do not answer";
 constexpr std::size_t kListed = 100;
-constexpr std::size_t kListedMax = 1000;
 
 template <class T>
 bool read_number(std::string_view text, T& out) {
@@ -54,19 +53,15 @@ json::object describe(const net::TransferSeen& seen, const Clock& clock) {
 }  // namespace
 
 Task<Response> get_transfers(const Call& call) {
-  const std::string_view limit = query_value(call.query, "limit");
-  std::size_t most = kListed;
-  if (!limit.empty() && (!read_number(limit, most) || most > kListedMax)) {
-    co_return error(call.request, Status::bad_request,
-                    fmt::format("\"limit\" must be a number up to {}", kListedMax));
-  }
+  const auto most = read_limit(call.query, kListed);
+  if (!most) co_return error(call.request, Status::bad_request, kLimitRule);
   const std::string link(query_value(call.query, "link"));
   if (!link.empty() && !is_link_id(link)) {
     co_return error(call.request, Status::bad_request, kLinkIdRule);
   }
   net::Workers& workers = call.ports.workers;
   const auto seen = co_await net::call_back<net::TransfersSeen>(
-      kWorkerTimeout, [&](auto callback) { workers.see_transfers(link, most, callback); });
+      kWorkerTimeout, [&](auto callback) { workers.see_transfers(link, *most, callback); });
   if (!seen) co_return error(call.request, Status::service_unavailable, kBusy);
   json::array transfers;
   for (const net::TransferSeen& each : seen->transfers) {

@@ -11,29 +11,20 @@ import threading
 import time
 import unittest
 
+from admin_test import TOKEN, AdminServer
 from browser import CHROMIUM, DRIVER, ENTER, Browser
-from support import KIB, Server, TestCase, eventually, some_bytes
+from support import KIB, TestCase, eventually, some_bytes
 
-TOKEN = "a-token-for-the-tests-of-the-page"
 SHOTS = os.environ.get("SHOTS")
 CONTENT = some_bytes(64 * KIB)
 
 
-class PageServer(Server):
+class PageServer(AdminServer):
     """A server whose page is on a loopback port, and whose shop is an SQLite file."""
 
     def __init__(self, settings=None, keys=None):
         super().__init__(settings, keys)
-        token = self.folder / "admin.token"
-        token.write_text(TOKEN + "\n")
-        token.chmod(0o600)
-        self.configure({"admin": {"listen": "127.0.0.1:0", "token_file": str(token)},
-                        "shop": {"url": f"sqlite:{self.folder}/shop.db", "poll": "100ms"}})
-
-    @property
-    def admin_port(self):
-        said = re.findall(r"admin interface on http://127\.0\.0\.1:(\d+)/", self.stderr())
-        return int(said[-1])
+        self.configure({"shop": {"url": f"sqlite:{self.folder}/shop.db", "poll": "100ms"}})
 
     @property
     def page(self):
