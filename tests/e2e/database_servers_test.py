@@ -122,7 +122,10 @@ class Servers:
                     client.cursor().execute("INSERT INTO t VALUES (1, 'a')")))
                 asking.start()
                 processes = [server.process_id, *children(server.process_id)]
-                self.assertEqual({process_state(each)[1] for each in processes}, {"T"})
+                states = [process_state(each)[1] for each in processes]
+                self.assertEqual(states[0], "T")
+                # One of PostgreSQL's workers may have ended just before; nobody fetches its status.
+                self.assertLessEqual(set(states), {"T", "Z"})
                 asking.join(0.2)
                 self.assertEqual(answers, [])
             asking.join(PATIENCE)
