@@ -9,6 +9,7 @@
 #include "core/config/combination.h"
 #include "core/config/reload.h"
 #include "server/command/progress.h"
+#include "server/net/room.h"
 #include "server/net/say.h"
 
 namespace tallygate::command {
@@ -38,6 +39,11 @@ net::SharedPolicy make_policy(const Configuration& configuration, const Clock& c
     if (const auto block = link::IpBlock::parse(text)) policy->trusted_proxies.push_back(*block);
   }
   return policy;
+}
+
+void say_shortage(const net::Room& room) {
+  const std::string shortage = net::describe_shortage(room);
+  if (!shortage.empty()) say(Severity::warning, shortage);
 }
 
 std::chrono::seconds keep_expired(const config::Settings& settings) {
@@ -168,6 +174,7 @@ std::vector<std::string> Application::take_in(const Configuration& configuration
   ledger_->use(policy->settings.metering.waste_permille, keep_expired(policy->settings));
   workers_->use(policy, std::move(contexts));
   workers_->wait_until_heard();
+  say_shortage(net::find_room(policy->settings, static_cast<unsigned>(workers_->size())));
   return {};
 }
 
@@ -215,8 +222,11 @@ Result<std::unique_ptr<Application>, std::string> Application::start(
   auto listeners = net::bind_listeners(settings, threads, std::move(handed_over));
   if (!listeners) return listeners.error();
   app->addresses_ = listeners->addresses;
+  const net::Room room = net::find_room(settings, threads);
+  if (std::string wrong = net::why_too_small(room); !wrong.empty()) return wrong;
 
-  auto root = content::ContentRoot::open(settings.content.root);
+  auto root =
+      content::ContentRoot::open(settings.content.root, net::descriptors_below(room.descriptors));
   if (!root) return root.error();
   app->root_ = std::make_unique<content::ContentRoot>(std::move(*root));
   const auto types = read_file(kMediaTypesFile);
@@ -256,6 +266,8 @@ Result<std::unique_ptr<Application>, std::string> Application::start(
   if (std::string wrong = app->workers_->start(std::move(*listeners)); !wrong.empty()) {
     return wrong;
   }
+  say(Severity::info, net::describe(room));
+  say_shortage(room);
   return app;
 }
 
