@@ -145,6 +145,7 @@ class Tallygate(Server):
         keyring.chmod(0o600)
         tables = {
             "server": {"listen": ["127.0.0.1:0"], "threads": 1, "max_connections": 30_000,
+                       "max_connections_per_address": 0,
                        "send_timeout": "1h", "idle_timeout": "1h", "drain_timeout": "0s"},
             "admin": {"socket": str(self.folder / "admin.sock")},
             "content": {"root": str(self.settings.files)},

@@ -91,7 +91,16 @@ constexpr std::array kDeclarations{
         Count{at<&S::server, &S::Server::max_connections>, 1, 1'000'000,
               "each takes a file descriptor and some memory"},
         at_reload, optional,
-        "Connections open at a time, over all threads; further ones wait until one ends."},
+        "Connections open at a time, over all threads; further ones wait until one ends. Fewer where "
+        "the descriptors that the process may have (LimitNOFILE=) are not enough for so many."},
+    Declaration{"server", "max_connections_per_address",
+        Count{at<&S::server, &S::Server::max_connections_per_address>, 0, 1'000'000,
+              "a low one shuts out customers who share an address, a high one lets one client take "
+              "all connections"},
+        at_reload, optional,
+        "Connections that one client address may have open at a time, over all threads; further "
+        "ones are closed. An IPv6 address counts with all others of its /64, trusted_proxies do not "
+        "count; 0 is no bound."},
     Declaration{"server", "header_timeout",
         Duration{at<&S::server, &S::Server::header_timeout>, 100ms, 5min, kTimeoutReason},
         at_reload, optional,
@@ -239,6 +248,13 @@ constexpr std::array kDeclarations{
         at_reload, optional,
         "How much of a client's address is kept in logs and in the shop's history; truncated is "
         "/24 of IPv4, /48 of IPv6."},
+    Declaration{"log", "refused_per_minute",
+        Count{at<&S::log, &S::Log::refused_per_minute>, 0, 1'000'000,
+              "a few show what somebody tries, more fill the disk of a server whose links are "
+              "guessed"},
+        at_reload, optional,
+        "Lines that one client address (IPv6: its /64) gets in a minute for requests without a "
+        "genuine link. Of the others one line says how many were left out; 0 is no bound."},
 };
 // clang-format on
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 namespace tallygate::config {
@@ -41,13 +42,14 @@ std::optional<std::string_view> nearest(std::string_view name,
                                         std::span<const std::string_view> known) {
   if (name.size() > kNameMax) return std::nullopt;
   std::optional<std::string_view> best;
-  std::size_t best_distance = 0;
+  std::pair<std::size_t, std::size_t> best_distance;
   for (const auto candidate : known) {
-    const auto distance = is_beginning(name, candidate) ? 1 : edit_distance(name, candidate);
+    const auto edits = edit_distance(name, candidate);
+    const auto distance = is_beginning(name, candidate) ? 1 : edits;
     if (distance > std::max<std::size_t>(1, candidate.size() / 3)) continue;
-    if (!best || distance < best_distance) {
+    if (!best || std::pair(distance, edits) < best_distance) {
       best = candidate;
-      best_distance = distance;
+      best_distance = {distance, edits};
     }
   }
   return best;

@@ -45,6 +45,7 @@ struct Settings {
     ForwardedField forwarded_field = ForwardedField::x_forwarded_for;
     std::vector<ListenAddress> proxy_protocol;  // of those in `listen`, here and below [tls]
     std::uint32_t max_connections = 10'000;     // over all threads
+    std::uint32_t max_connections_per_address = 1'000;  // over all threads; 0: as many as there are
     std::chrono::milliseconds header_timeout = std::chrono::seconds{10};
     std::chrono::milliseconds idle_timeout = std::chrono::seconds{60};
     std::chrono::milliseconds send_timeout = std::chrono::seconds{60};
@@ -104,6 +105,7 @@ struct Settings {
     std::string access = "stdout";  // "stdout", "off", "syslog", "journald" or an absolute path
     LogFormat format = LogFormat::json;
     ClientIp client_ip = ClientIp::full;
+    std::uint32_t refused_per_minute = 100;  // lines; 0: no bound
   } log;
 };
 

@@ -1,10 +1,12 @@
 #include "server/admin/listener.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/read.hpp>
@@ -21,6 +23,7 @@ namespace tallygate::admin {
 namespace {
 
 namespace beast = boost::beast;
+namespace errc = boost::system::errc;
 using Local = asio::local::stream_protocol;
 
 constexpr std::chrono::seconds kRequestTimeout{10};
@@ -50,8 +53,19 @@ void Listener<Protocol>::start() {
 }
 
 template <class Protocol>
+void Listener<Protocol>::keep_spares() {
+  while (spares_.size() < kSpares) {
+    Descriptor spare(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!spare) return;
+    spares_.push_back(std::move(spare));
+  }
+}
+
+template <class Protocol>
 Task<> Listener<Protocol>::accept(Acceptor acceptor) {
   Timer pause(context_);
+  spares_.reserve(kSpares);
+  keep_spares();
   for (;;) {
     Peer socket(context_);
     error_code ec;
@@ -60,14 +74,24 @@ Task<> Listener<Protocol>::accept(Acceptor acceptor) {
       ec = failed;
     }
     if (ec == asio::error::operation_aborted) co_return;
+    const bool none_left =
+        ec == errc::too_many_files_open || ec == errc::too_many_files_open_in_system;
+    if (none_left && !spares_.empty()) {
+      spares_.pop_back();
+      continue;
+    }
     if (ec || !socket.is_open()) {
+      keep_spares();
       pause.expires_after(kAcceptPause);
       static_cast<void>(co_await pause.async_wait(kAwait));
       continue;
     }
     ++connections_;
-    asio::co_spawn(context_, serve(std::move(socket)),
-                   [this](const std::exception_ptr&) { --connections_; });
+    asio::co_spawn(context_, serve(std::move(socket)), [this](const std::exception_ptr&) {
+      --connections_;
+      // Not before the frame is gone, and its socket with it.
+      asio::post(context_, [this] { keep_spares(); });
+    });
   }
 }
 

@@ -10,8 +10,10 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "server/admin/http.h"
+#include "server/net/descriptor.h"
 #include "server/net/executor.h"
 
 namespace tallygate::admin {
@@ -43,11 +45,16 @@ class Listener {
 
   Task<> accept(Acceptor acceptor);
   Task<> serve(Peer socket);
+  void keep_spares();
 
   asio::io_context& context_;
   const Answer answer_;
   std::optional<Acceptor> acceptor_;  // until start()
   std::size_t connections_ = 0;
+  // Descriptors for nothing: when there are no others left, one makes room for a connection, so
+  // that an operator can see what has happened. Several, since a worker may be faster.
+  static constexpr std::size_t kSpares = 4;
+  std::vector<Descriptor> spares_;
 };
 
 extern template class Listener<asio::local::stream_protocol>;

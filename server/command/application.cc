@@ -10,6 +10,7 @@
 #include "core/config/reload.h"
 #include "server/command/handover.h"
 #include "server/command/progress.h"
+#include "server/net/room.h"
 #include "server/net/say.h"
 
 namespace tallygate::command {
@@ -39,6 +40,11 @@ net::SharedPolicy make_policy(const Configuration& configuration, const Clock& c
     if (const auto block = link::IpBlock::parse(text)) policy->trusted_proxies.push_back(*block);
   }
   return policy;
+}
+
+void say_shortage(const net::Room& room) {
+  const std::string shortage = net::describe_shortage(room);
+  if (!shortage.empty()) say(Severity::warning, shortage);
 }
 
 std::chrono::seconds keep_expired(const config::Settings& settings) {
@@ -173,6 +179,7 @@ std::vector<std::string> Application::take_in(const Configuration& configuration
   ledger_->use(policy->settings.metering.waste_permille, keep_expired(policy->settings));
   workers_->use(policy, std::move(contexts));
   workers_->wait_until_heard();
+  say_shortage(net::find_room(policy->settings, static_cast<unsigned>(workers_->size())));
   return {};
 }
 
@@ -216,7 +223,10 @@ Result<std::unique_ptr<Application>, std::string> Application::start(
                                ? settings.server.threads
                                : std::max(1u, std::thread::hardware_concurrency());
 
-  auto root = content::ContentRoot::open(settings.content.root);
+  const net::Room room = net::find_room(settings, threads);
+  if (std::string wrong = net::why_too_small(room); !wrong.empty()) return wrong;
+  auto root =
+      content::ContentRoot::open(settings.content.root, net::descriptors_below(room.descriptors));
   if (!root) return root.error();
   app->root_ = std::make_unique<content::ContentRoot>(std::move(*root));
   const auto types = read_file(kMediaTypesFile);
@@ -280,6 +290,8 @@ Result<std::unique_ptr<Application>, std::string> Application::start(
     app->predecessor_ = std::move(predecessor);
     app->predecessor_->follow(*app->ledger_);
   }
+  say(Severity::info, net::describe(room));
+  say_shortage(room);
   return app;
 }
 

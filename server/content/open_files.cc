@@ -15,6 +15,12 @@ std::uint64_t lane_of(std::string_view path, const OpenFile* known) {
   return std::hash<std::string_view>{}(path.substr(0, path.find('/', 1)));
 }
 
+// We lack descriptors, which says nothing about the file: what is known of it still holds.
+bool is_want_of_descriptors(const error_code& ec) {
+  namespace errc = boost::system::errc;
+  return ec == errc::too_many_files_open || ec == errc::too_many_files_open_in_system;
+}
+
 }  // namespace
 
 OpenFiles::OpenFiles(const ContentRoot& root, const http::MediaTypes& types, const Clock& clock,
@@ -46,6 +52,10 @@ std::optional<OpenFiles::Opened> OpenFiles::try_open(std::string_view path) {
   if (seen && entry != nullptr && *seen == entry->file->status) {
     counters_.hits.add();
     entry->checked_at = now;
+    return entry->file;
+  }
+  if (!seen && entry != nullptr && is_want_of_descriptors(seen.error())) {
+    counters_.hits.add();
     return entry->file;
   }
   counters_.misses.add();
@@ -125,7 +135,7 @@ OpenFiles::Found OpenFiles::look(const ContentRoot& root, std::string_view path,
 
 OpenFiles::Opened OpenFiles::take_in(std::string_view path, std::shared_ptr<const OpenFile> known,
                                      Found found) {
-  if (found.error) {
+  if (found.error && !(known && is_want_of_descriptors(found.error))) {
     forget(path);
     return found.error;
   }

@@ -55,16 +55,10 @@ class RelativePath {
   char text_[PATH_MAX];
 };
 
-Result<Descriptor> regular_only(Descriptor fd) {
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return last_error();
-  if (!S_ISREG(status.st_mode)) return missing();
-  return fd;
-}
-
 }  // namespace
 
-Result<ContentRoot, std::string> ContentRoot::open(const std::string& folder) {
+Result<ContentRoot, std::string> ContentRoot::open(const std::string& folder,
+                                                   int descriptors_below) {
   Descriptor fd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return "content.root " + folder + " cannot be opened: " + last_error().message();
   const Descriptor probe(static_cast<int>(open_beneath(fd.get(), ".", O_PATH)));
@@ -75,7 +69,17 @@ Result<ContentRoot, std::string> ContentRoot::open(const std::string& folder) {
                      "RestrictSUIDSGID= forbids it); without it files cannot be opened safely")
                : "content.root " + folder + " cannot be used: " + last_error().message();
   }
-  return ContentRoot(std::move(fd));
+  return ContentRoot(std::move(fd), descriptors_below);
+}
+
+Result<Descriptor> ContentRoot::check(Descriptor fd) const {
+  if (fd.get() >= descriptors_below_) {
+    return make_error_code(boost::system::errc::too_many_files_open);
+  }
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return last_error();
+  if (!S_ISREG(status.st_mode)) return missing();
+  return fd;
 }
 
 Result<Descriptor> ContentRoot::open_file(std::string_view path) const {
@@ -83,7 +87,7 @@ Result<Descriptor> ContentRoot::open_file(std::string_view path) const {
   if (!relative.is_valid()) return missing();
   Descriptor fd(static_cast<int>(open_beneath(folder_.get(), relative.text(), kReading)));
   if (!fd) return last_error();
-  return regular_only(std::move(fd));
+  return check(std::move(fd));
 }
 
 Result<Descriptor> ContentRoot::open_cached(std::string_view path) const {
@@ -91,7 +95,7 @@ Result<Descriptor> ContentRoot::open_cached(std::string_view path) const {
   if (!relative.is_valid()) return missing();
   Descriptor fd = cached(relative.text(), kReading);
   if (!fd) return last_error();
-  return regular_only(std::move(fd));
+  return check(std::move(fd));
 }
 
 Result<FileStatus> ContentRoot::look_cached(std::string_view path) const {

@@ -3,6 +3,7 @@
 // Immutable; any thread.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -26,8 +27,11 @@ struct FileStatus {
 
 class ContentRoot {
  public:
-  // The error is for the operator: no such folder, or a kernel without openat2.
-  [[nodiscard]] static Result<ContentRoot, std::string> open(const std::string& folder);
+  // The error is for the operator: no such folder, or a kernel without openat2. A file that gets a
+  // descriptor not below `descriptors_below` is `too_many_files_open`: the others are not for files
+  // (core/net/capacity.h).
+  [[nodiscard]] static Result<ContentRoot, std::string> open(
+      const std::string& folder, int descriptors_below = std::numeric_limits<int>::max());
 
   // Opens the regular file at a decoded path ("/music/a.flac"), read-only and without following any
   // symbolic link or leaving the root: openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS |
@@ -42,11 +46,15 @@ class ContentRoot {
   [[nodiscard]] Result<FileStatus> look_cached(std::string_view path) const;
 
  private:
-  explicit ContentRoot(Descriptor folder) : folder_(std::move(folder)) {}
+  ContentRoot(Descriptor folder, int descriptors_below)
+      : folder_(std::move(folder)), descriptors_below_(descriptors_below) {}
+  // Of a file that was opened: if it is one, and there is room for it.
+  [[nodiscard]] Result<Descriptor> check(Descriptor fd) const;
   // None: errno says why.
   [[nodiscard]] Descriptor cached(const char* relative, std::uint64_t flags) const;
 
   Descriptor folder_;
+  int descriptors_below_;
 };
 
 }  // namespace tallygate::content

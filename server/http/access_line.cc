@@ -157,6 +157,16 @@ void append_apache_time(std::string& out, std::int64_t unix_ms) {
                  time.hours().count(), time.minutes().count(), time.seconds().count());
 }
 
+// Of lines that are not there.
+void append_combined_note(std::string& out, std::int64_t unix_ms, std::string_view client,
+                          std::uint64_t lines, std::string_view what) {
+  append_apache_text(out, client.empty() ? std::string_view("-") : client);
+  out += " - - ";
+  append_apache_time(out, unix_ms);
+  fmt::format_to(std::back_inserter(out), " \"-\" 000 - \"-\" \"tallygate: {} lines {}\"", lines,
+                 what);
+}
+
 void append_journal_field(std::string& out, std::string_view name, std::string_view value) {
   if (value.empty()) return;
   out += name;
@@ -228,9 +238,19 @@ void append_json_loss(std::string& out, std::int64_t unix_ms, std::uint64_t line
 }
 
 void append_combined_loss(std::string& out, std::int64_t unix_ms, std::uint64_t lines) {
-  out += "- - - ";
-  append_apache_time(out, unix_ms);
-  fmt::format_to(std::back_inserter(out), " \"-\" 000 - \"-\" \"tallygate: {} lines lost\"", lines);
+  append_combined_note(out, unix_ms, {}, lines, "lost");
+}
+
+void append_json_left_out(std::string& out, std::int64_t unix_ms, std::string_view client,
+                          std::uint64_t lines) {
+  append_json_time(out, unix_ms);
+  append_field(out, "client", client);
+  fmt::format_to(std::back_inserter(out), ",\"lines_left_out\":{}}}", lines);
+}
+
+void append_combined_left_out(std::string& out, std::int64_t unix_ms, std::string_view client,
+                              std::uint64_t lines) {
+  append_combined_note(out, unix_ms, client, lines, "left out");
 }
 
 void append_journal_fields(std::string& out, const AccessRecord& r) {

@@ -51,6 +51,11 @@ void append_combined_line(std::string& out, const AccessRecord& record);
 // That lines are missing here, in the same formats.
 void append_json_loss(std::string& out, std::int64_t unix_ms, std::uint64_t lines);
 void append_combined_loss(std::string& out, std::int64_t unix_ms, std::uint64_t lines);
+// That lines of a client (as shown_client gives it; empty: of many) were left out before here.
+void append_json_left_out(std::string& out, std::int64_t unix_ms, std::string_view client,
+                          std::uint64_t lines);
+void append_combined_left_out(std::string& out, std::int64_t unix_ms, std::string_view client,
+                              std::uint64_t lines);
 
 // The record's fields as the journal's native protocol has them (systemd's
 // JOURNAL_NATIVE_PROTOCOL), "TALLYGATE_STATUS=206\n…". Printable ASCII only.

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <utility>
 
+#include "core/net/address_key.h"
+
 namespace tallygate::http {
 namespace {
 
@@ -95,6 +97,21 @@ void AccessLog::write(const AccessRecord& record) {
   wake_.notify_one();
 }
 
+void AccessLog::write_refused(const AccessRecord& record, const link::IpAddress& client,
+                              std::uint32_t lines_max) {
+  if (is_off()) return;
+  if (lines_max != 0) {
+    const std::lock_guard lock(mutex_);
+    // The log's thread is told of the window by the first line in it.
+    if (quota_.is_empty()) window_ends_ = std::chrono::steady_clock::now() + kQuotaWindow;
+    if (!quota_.admit(net::address_key(client), record.client, lines_max)) {
+      ++left_out_;
+      return;
+    }
+  }
+  write(record);
+}
+
 void AccessLog::append_entry(std::string& out, const AccessRecord& record) const {
   const bool is_journal = where_ == kJournald;
   if (is_journal) {
@@ -110,19 +127,38 @@ void AccessLog::append_entry(std::string& out, const AccessRecord& record) const
   out += '\n';
 }
 
-void AccessLog::append_loss(Queue& queue, std::uint64_t lines) const {
+template <class Append>
+void AccessLog::append_note(Queue& queue, Append&& append) const {
   std::string& out = queue.bytes;
   if (where_ == kJournald) {
     out += kJournalHead;
     out += "MESSAGE=";
   }
-  if (format_ == config::LogFormat::json) {
-    append_json_loss(out, unix_ms_now(), lines);
-  } else {
-    append_combined_loss(out, unix_ms_now(), lines);
-  }
+  append(out);
   out += '\n';
   queue.end_entry();
+}
+
+void AccessLog::append_loss(Queue& queue, std::uint64_t lines) const {
+  append_note(queue, [&](std::string& out) {
+    if (format_ == config::LogFormat::json) {
+      append_json_loss(out, unix_ms_now(), lines);
+    } else {
+      append_combined_loss(out, unix_ms_now(), lines);
+    }
+  });
+}
+
+void AccessLog::append_left_out(Queue& queue) {
+  quota_.end_window([&](std::string_view client, std::uint64_t lines) {
+    append_note(queue, [&](std::string& out) {
+      if (format_ == config::LogFormat::json) {
+        append_json_left_out(out, unix_ms_now(), client, lines);
+      } else {
+        append_combined_left_out(out, unix_ms_now(), client, lines);
+      }
+    });
+  });
 }
 
 Result<void, std::string> AccessLog::reopen() {
@@ -143,6 +179,11 @@ std::uint64_t AccessLog::dropped() const {
   return dropped_;
 }
 
+std::uint64_t AccessLog::left_out() const {
+  const std::lock_guard lock(mutex_);
+  return left_out_;
+}
+
 void AccessLog::run() {
   Queue taken;
   for (;;) {
@@ -150,11 +191,19 @@ void AccessLog::run() {
     bool last = false;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] {
+      const auto has_work = [this] {
         return stopping_ || next_sink_ != nullptr || lost_ != 0 || !waiting_.ends.empty();
-      });
+      };
+      if (quota_.is_empty()) {
+        wake_.wait(lock, has_work);
+      } else {
+        wake_.wait_until(lock, window_ends_, has_work);
+      }
       std::swap(taken, waiting_);
       is_full_ = false;
+      const bool window_is_over =
+          !quota_.is_empty() && std::chrono::steady_clock::now() >= window_ends_;
+      if (window_is_over || stopping_) append_left_out(taken);
       if (const auto lost = std::exchange(lost_, 0); lost != 0) append_loss(taken, lost);
       last = stopping_;
     }

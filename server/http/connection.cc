@@ -17,20 +17,19 @@ namespace {
 
 using std::chrono::steady_clock;
 
-link::IpAddress address_of(const asio::ip::tcp::endpoint& endpoint) {
-  const auto address = endpoint.address();
-  return address.is_v4() ? link::IpAddress::v4(address.to_v4().to_bytes())
-                         : link::IpAddress::v6(address.to_v6().to_bytes());
-}
+// A connection that has waited for its next request for so long may be closed for others to come.
+// One whose client is about to ask, or has just been let in, is not worth it.
+constexpr std::chrono::seconds kIdleBeforeClosed{1};
 
 }  // namespace
 
-Connection::Connection(Socket socket, const asio::ip::tcp::endpoint& peer, SSL_CTX* tls,
-                       bool proxied, net::Worker& worker)
+Connection::Connection(Socket socket, const link::IpAddress& peer, net::AddressCounts::Place place,
+                       SSL_CTX* tls, bool proxied, net::Worker& worker)
     : worker_(worker),
       policy_(worker.policy()),
       channel_(std::move(socket), tls, worker.tls_buffers()),
-      peer_(address_of(peer)),
+      peer_(peer),
+      place_(std::move(place)),
       client_(peer_),
       client_text_(shown_client(client_, policy_->settings.log.client_ip)),
       is_proxied_(proxied),
@@ -62,8 +61,8 @@ Task<> Connection::run(std::unique_ptr<Connection> connection) {
 }
 
 // Whom a proxy of bytes hands on. False: it is no trusted proxy, the header is none, or took longer
-// than a head may take. Nothing is answered: what the other side speaks is not known, and whoever
-// comes by a way that it should not is told nothing.
+// than a head may take, or its client has too many connections. Nothing is answered: what the other
+// side speaks is not known, and whoever comes by a way that it should not is told nothing.
 //
 // Only the header is taken from the socket: what follows is for TLS, which reads by itself.
 Task<bool> Connection::read_proxy_header() {
@@ -90,7 +89,11 @@ Task<bool> Connection::read_proxy_header() {
     if (!channel_.take(room.first(complete ? header.bytes - before : seen.bytes))) break;
     if (!complete) continue;
     request_->consume(request_->received().size());
-    if (header.source) set_client(peer_ = *header.source);
+    if (!header.source) co_return true;
+    set_client(peer_ = *header.source);
+    auto place = worker_.find_place(peer_);
+    if (!place) co_return false;
+    place_ = std::move(*place);
     co_return true;
   }
   counters.proxy_headers_missing.add();
@@ -149,6 +152,10 @@ void Connection::set_client(const link::IpAddress& client) {
 
 Task<bool> Connection::serve_one() {
   record_ = {};
+  if (deliveries_.size() >= kDeliveriesMax) {
+    const bool goes_on = co_await wait_for_acknowledgements();
+    if (!goes_on) co_return false;
+  }
   const bool has_head = co_await read_head();
   if (!has_head) co_return false;
   follow_policy();  // here the request begins
@@ -175,7 +182,9 @@ Task<bool> Connection::serve_one() {
     co_return false;
   }
   request_->checked = *checked;
-  if (!checked->keep_alive || worker_.draining()) keep_alive_ = false;
+  if (!checked->keep_alive || worker_.draining() || worker_.is_short_of_room()) {
+    keep_alive_ = false;
+  }
   // The head stays at the front of the buffer until it is answered, since all views are into it; a
   // body behind it is dropped first, within the time that the head had.
   const std::size_t body_in_buffer = std::min<std::size_t>(
@@ -243,6 +252,20 @@ Task<> Connection::answer_bad_head(Status status, std::string_view reason) {
   phase_ = Phase::answering;
   co_await refuse({http_problem(status), reason, {}});
   note_answer();
+}
+
+// Of a client that asks on and takes in nothing, what is kept for it stays bounded. False: the
+// connection is over.
+Task<bool> Connection::wait_for_acknowledgements() {
+  constexpr std::chrono::milliseconds kLook{10};
+  enter(Phase::idle, policy().settings.server.send_timeout);
+  Timer pause(worker_.executor());
+  for (settle(); deliveries_.size() >= kDeliveriesMax; settle()) {
+    if (is_over() || timed_out_) co_return false;
+    pause.expires_after(kLook);
+    static_cast<void>(co_await pause.async_wait(kAwait));
+  }
+  co_return !is_over();
 }
 
 Task<bool> Connection::drop_body(std::size_t bytes) {
@@ -398,7 +421,11 @@ void Connection::note_answer() {
       std::chrono::duration_cast<std::chrono::microseconds>(took).count());
   record_.unix_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
   record_.client = client_text();
-  log.write(record_);
+  if (record_.link_id.empty()) {
+    log.write_refused(record_, client_, policy().settings.log.refused_per_minute);
+  } else {
+    log.write(record_);
+  }
   log_texts_ = {};
 }
 
@@ -571,6 +598,16 @@ void Connection::drain() {
   if (phase_ != Phase::idle) return;
   error_code ec;
   channel_.socket().cancel(ec);
+}
+
+bool Connection::make_room(Time now) {
+  const auto idle_since = deadline() - policy().settings.server.idle_timeout;
+  const bool is_idle = phase_ == Phase::idle && keep_alive_ && !over_ && deliveries_.empty();
+  if (!is_idle || deadline() == net::Deadlines::kNever || now - idle_since < kIdleBeforeClosed) {
+    return false;
+  }
+  drain();
+  return true;
 }
 
 void Connection::stop() {

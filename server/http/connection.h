@@ -17,6 +17,7 @@
 #include "core/http/response_head.h"
 #include "server/http/access_log.h"
 #include "server/http/request.h"
+#include "server/net/address_counts.h"
 #include "server/net/channel.h"
 #include "server/net/worker.h"
 #include "server/transfer/delivery.h"
@@ -32,11 +33,14 @@ struct Refused {
 
 class Connection final : public net::Member, public Recycled<Connection> {
  public:
-  // `peer`: as accept() has told it; a socket that was reset meanwhile would not know. `tls`: the
-  // context to speak TLS with, or null. `proxied`: a header of the PROXY protocol comes before all
-  // else.
-  Connection(Socket socket, const asio::ip::tcp::endpoint& peer, SSL_CTX* tls, bool proxied,
-             net::Worker& worker);
+  // Answers that are not acknowledged yet; with so many the next request waits.
+  static constexpr std::size_t kDeliveriesMax = 64;
+
+  // `peer`: as accept() has told it; a socket that was reset meanwhile would not know. `place`:
+  // its place among the connections of that address. `tls`: the context to speak TLS with, or null.
+  // `proxied`: a header of the PROXY protocol comes before all else.
+  Connection(Socket socket, const link::IpAddress& peer, net::AddressCounts::Place place,
+             SSL_CTX* tls, bool proxied, net::Worker& worker);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -107,6 +111,8 @@ class Connection final : public net::Member, public Recycled<Connection> {
   }
   // Closes it if it is between two requests; otherwise after the answer at hand.
   void drain();
+  // Closes it if it has waited for a request for some time and nothing is on its way. Whether.
+  bool make_room(std::chrono::steady_clock::time_point now);
   // Sends no more; what is on its way may still arrive.
   void stop();
   // Ends it: what has not arrived never will.
@@ -126,6 +132,7 @@ class Connection final : public net::Member, public Recycled<Connection> {
   // True: a head is in the request.
   Task<bool> read_head();
   Task<bool> drop_body(std::size_t bytes);
+  Task<bool> wait_for_acknowledgements();
   Task<std::size_t> receive(std::span<char> into);
   Task<> answer_bad_head(Status status, std::string_view reason);
   Task<> linger();
@@ -141,8 +148,9 @@ class Connection final : public net::Member, public Recycled<Connection> {
   net::SharedPolicy policy_;
   net::Channel channel_;
   link::IpAddress peer_;  // of the connection, by the word of a PROXY header where one is demanded
-  link::IpAddress client_;    // of the request at hand; else of the one before it
-  link::IpText client_text_;  // as the log and the history show it
+  net::AddressCounts::Place place_;  // among those of peer_
+  link::IpAddress client_;           // of the request at hand; else of the one before it
+  link::IpText client_text_;         // as the log and the history show it
 
   const bool is_proxied_;
 
@@ -167,5 +175,15 @@ class Connection final : public net::Member, public Recycled<Connection> {
   std::string log_texts_;  // what record_ views once the request is gone
   Time started_;
 };
+
+// Memory of a connection between two requests, or with a body on its way. The frames of its
+// coroutines, what Asio keeps for its socket and what the allocator does not give back are
+// measured.
+inline constexpr std::size_t kConnectionBytes = sizeof(Connection) + sizeof(Request) + 12 * 512;
+// The most that one can take: with the largest head, its texts for the log, an answer that the
+// socket does not take, and all deliveries.
+inline constexpr std::size_t kConnectionBytesMax =
+    kConnectionBytes + 2 * kHeadBytesMax + sizeof(net::Scratch::answer) +
+    Connection::kDeliveriesMax * sizeof(transfer::Delivery);
 
 }  // namespace tallygate::http

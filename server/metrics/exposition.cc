@@ -154,6 +154,8 @@ void write_connections(Exposition& out, const Snapshot& s) {
   out.add(Id::connections_accepted, {"https"}, s.accepted_https);
   out.add(Id::accept_pauses, {"limit"}, s.pauses_at_limit);
   out.add(Id::accept_pauses, {"error"}, s.pauses_for_errors);
+  out.add(Id::connections_shed, {"address"}, s.closed_for_address);
+  out.add(Id::connections_shed, {"idle"}, s.closed_for_room);
   out.add(Id::proxy_headers_refused, {"untrusted"}, s.proxy_headers_untrusted);
   out.add(Id::proxy_headers_refused, {"missing"}, s.proxy_headers_missing);
   out.add(Id::tls_handshakes, {"full"}, s.handshakes_full);
@@ -203,6 +205,7 @@ void write_machine(Exposition& out, const Snapshot& s) {
   out.add(Id::blocking_threads, {}, s.blocking_threads);
   out.add(Id::blocking_threads_running, {}, s.blocking_threads_running);
   out.add(Id::log_lines_dropped, {}, s.log_lines_dropped);
+  out.add(Id::log_lines_left_out, {}, s.log_lines_left_out);
   out.add(Id::process_start, {}, of_seconds(s.started_at));
   out.add(Id::process_cpu, {}, s.process.cpu_seconds);
   out.add(Id::process_resident_memory, {}, s.process.resident_bytes);

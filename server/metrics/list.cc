@@ -107,8 +107,10 @@ constexpr std::array<Metric, kMetrics> kList{{
      "tallygate_connections_max",
      Type::gauge,
      {},
-     "The setting server.max_connections: beyond it new ones wait unaccepted.",
-     "Nothing: it is a setting."},
+     "The setting server.max_connections, or fewer where descriptors are not enough: beyond it new "
+     "ones wait unaccepted.",
+     "Nothing: it is a setting. If it is less than that, standard error says why: raise "
+     "LimitNOFILE."},
     {Id::connections_accepted,
      "tallygate_connections_accepted_total",
      Type::counter,
@@ -124,6 +126,15 @@ constexpr std::array<Metric, kMetrics> kList{{
      "descriptors or memory ran out. New clients wait meanwhile.",
      "limit: as tallygate_connections. error: raise LimitNOFILE well above server.max_connections; "
      "files that are held open may take a quarter of it."},
+    {Id::connections_shed,
+     "tallygate_connections_shed_total",
+     Type::counter,
+     {"cause"},
+     "Connections that were closed for want of room: address, unheard, beyond "
+     "server.max_connections_per_address; idle, waiting for their next request while new ones "
+     "waited to be accepted.",
+     "address: somebody opens a great many, standard error names one in a minute; a proxy of yours "
+     "belongs into server.trusted_proxies. idle: as tallygate_connections."},
     {Id::proxy_headers_refused,
      "tallygate_proxy_headers_refused_total",
      Type::counter,
@@ -348,6 +359,14 @@ constexpr std::array<Metric, kMetrics> kList{{
      {},
      "Lines that the access log lacks because its sink did not keep up.",
      "The sink is slow, full or blocked: downloads are never held up for it, but lines are lost."},
+    {Id::log_lines_left_out,
+     "tallygate_log_lines_left_out_total",
+     Type::counter,
+     {},
+     "Lines about requests without a genuine link that were left out of the access log, beyond "
+     "log.refused_per_minute of their client.",
+     "Somebody guesses links, or a shop signs wrongly: the log has the first ones of each minute, "
+     "tallygate_refusals_total all of them."},
 
     {Id::process_start,
      "process_start_time_seconds",

@@ -33,6 +33,7 @@ enum class Id : std::uint8_t {
   connections_max,
   connections_accepted,
   accept_pauses,
+  connections_shed,
   proxy_headers_refused,
   tls_handshakes,
   ledger_links,
@@ -66,6 +67,7 @@ enum class Id : std::uint8_t {
   blocking_threads,
   blocking_threads_running,
   log_lines_dropped,
+  log_lines_left_out,
   process_start,
   process_cpu,
   process_resident_memory,
@@ -73,7 +75,7 @@ enum class Id : std::uint8_t {
   process_open_fds,
   process_max_fds,
 };
-inline constexpr std::size_t kMetrics = 56;
+inline constexpr std::size_t kMetrics = 58;
 
 struct Metric {
   Id id;

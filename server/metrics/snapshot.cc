@@ -70,6 +70,8 @@ void add_worker(Snapshot& out, const net::Worker& worker) {
   out.accepted_https += counters.accepted_https.value();
   out.pauses_at_limit += counters.pauses_at_limit.value();
   out.pauses_for_errors += counters.pauses_for_errors.value();
+  out.closed_for_address += counters.closed_for_address.value();
+  out.closed_for_room += counters.closed_for_room.value();
   out.proxy_headers_untrusted += counters.proxy_headers_untrusted.value();
   out.proxy_headers_missing += counters.proxy_headers_missing.value();
   out.handshakes_full += counters.handshakes_full.value();
@@ -169,6 +171,7 @@ Snapshot take_snapshot(const net::Services& services, const net::Workers& worker
   out.blocking_threads = services.blocking_pool.threads();
   out.blocking_threads_running = services.blocking_pool.running();
   out.log_lines_dropped = services.access_log.dropped();
+  out.log_lines_left_out = services.access_log.left_out();
   out.process = look_at_process();
   out.state = state_of(out, workers.is_draining());
   return out;

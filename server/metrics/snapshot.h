@@ -78,6 +78,8 @@ struct Snapshot {
   std::uint64_t accepted_https = 0;
   std::uint64_t pauses_at_limit = 0;
   std::uint64_t pauses_for_errors = 0;
+  std::uint64_t closed_for_address = 0;
+  std::uint64_t closed_for_room = 0;
   std::uint64_t proxy_headers_untrusted = 0;
   std::uint64_t proxy_headers_missing = 0;
   std::uint64_t handshakes_full = 0;
@@ -112,6 +114,7 @@ struct Snapshot {
   std::uint64_t blocking_threads = 0;
   std::uint64_t blocking_threads_running = 0;
   std::uint64_t log_lines_dropped = 0;
+  std::uint64_t log_lines_left_out = 0;
   ProcessFigures process;
 
   [[nodiscard]] std::uint64_t transfers_in_flight() const;

@@ -40,6 +40,8 @@ struct alignas(64) WorkerCounters {
   Counter accepted_https;
   Counter pauses_at_limit;          // of accepting: max_connections
   Counter pauses_for_errors;        // descriptors, memory
+  Counter closed_for_address;       // max_connections_per_address
+  Counter closed_for_room;          // idle ones, while new ones waited
   Counter proxy_headers_untrusted;  // where one is demanded: from no trusted proxy
   Counter proxy_headers_missing;    // none, a malformed one, or none in time
   Counter handshakes_full;

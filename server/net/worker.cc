@@ -1,7 +1,8 @@
 #include "server/net/worker.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
@@ -12,10 +13,16 @@
 #include <future>
 #include <iterator>
 #include <mutex>
+#include <new>
 #include <utility>
 
+#include "core/net/address_key.h"
+#include "server/http/access_line.h"
 #include "server/http/connection.h"
+#include "server/net/descriptor.h"
+#include "server/net/room.h"
 #include "server/net/say.h"
+#include "server/net/user_timeout.h"
 
 namespace tallygate::net {
 namespace {
@@ -24,16 +31,40 @@ namespace {
 // tries again at once burns a core and accepts nothing.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
-// The open-file caches of all workers take at most a quarter of the descriptors.
-std::size_t open_files_max(unsigned workers) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 4096;
-  return std::clamp<std::size_t>(limit.rlim_cur / 4 / std::max(1u, workers), 8, 4096);
+// For so long there is pressure once somebody was seen who waits: until accepting looks again.
+constexpr std::chrono::milliseconds kShortOfRoom = 3 * kAcceptPause;
+
+// Idle connections that a worker closes in a tick at most, so that it is no storm.
+constexpr std::size_t kClosedInATick = 32;
+
+// Between two lines about addresses that have too many connections.
+constexpr std::chrono::minutes kFullAddressPause{1};
+
+link::IpAddress address_of(const asio::ip::tcp::endpoint& endpoint) {
+  const auto address = endpoint.address();
+  return address.is_v4() ? link::IpAddress::v4(address.to_v4().to_bytes())
+                         : link::IpAddress::v6(address.to_v6().to_bytes());
 }
 
-// Unprivileged processes of one user have 128 pipes of the size that cold files want.
-std::size_t pipes_max(unsigned workers) {
-  return std::clamp<std::size_t>(128 / std::max(1u, workers), 4, 32);
+// The error is of the connection that was to be accepted, which is gone: the next one may be well
+// (accept(2), "Error handling").
+bool is_of_the_peer(const error_code& ec) {
+  using namespace boost::system::errc;
+  return ec == connection_aborted || ec == connection_reset || ec == protocol_error ||
+         ec == network_down || ec == network_unreachable || ec == host_unreachable ||
+         ec == no_protocol_option || ec == timed_out;
+}
+
+bool has_somebody_waiting(int listening) {
+  pollfd ready{listening, POLLIN, 0};
+  return ::poll(&ready, 1, 0) == 1;
+}
+
+// What is not answered at all costs no more than a packet, and nobody keeps its memory.
+void close_at_once(Socket& socket) {
+  error_code ec;
+  socket.set_option(asio::socket_base::linger(true, 0), ec);
+  socket.close(ec);
 }
 
 void report_escaped(const char* where, const std::exception_ptr& escaped) {
@@ -59,6 +90,7 @@ Worker::Worker(const Services& services, Workers& workers, unsigned threads)
       cold_reader_(std::make_unique<disk::ColdReader>(
           executor(), *off_loop_, disk::ColdReader::Options{.pipes_max = pipes_max(threads)})),
       files_(services.root, services.types, services.clock, open_files_max(threads), *off_loop_),
+      descriptors_below_(descriptors_below(find_room(policy_->settings, threads).descriptors)),
       now_(services.clock.steady_now()),
       deadlines_(now_, kTick) {}
 
@@ -86,6 +118,7 @@ error_code Worker::start(std::vector<BoundSocket> sockets) {
     acceptor.socket.listen(asio::socket_base::max_listen_connections, ec);
     if (ec) return ec;
   }
+  set_user_timeouts();
   for (auto& acceptor : acceptors_) {
     asio::co_spawn(*context_, accept(acceptor), [](const std::exception_ptr& escaped) {
       report_escaped("accepting connections", escaped);
@@ -109,6 +142,7 @@ void Worker::stop() {
 void Worker::use(SharedPolicy policy, SslContext tls) {
   policy_ = std::move(policy);
   if (tls) tls_ = std::move(tls);
+  set_user_timeouts();
   each_connection([](http::Connection& connection) { connection.hear_of_policy(); });
 }
 
@@ -141,11 +175,77 @@ void Worker::watch(Member& connection) {
   if (!connection.ListHook<WatchedConnection>::is_linked()) watched_.push_back(connection);
 }
 
+bool Worker::is_short_of_room() const {
+  return workers_.is_short_of_room(now_);
+}
+
+std::optional<AddressCounts::Place> Worker::find_place(const link::IpAddress& address) {
+  if (policy_->proxies().include(address)) return AddressCounts::Place();
+  const auto& settings = policy_->settings;
+  const std::uint32_t most = settings.server.max_connections_per_address;
+  auto place = workers_.address_counts().take(address_key(address), most);
+  if (!place) {
+    counters_.closed_for_address.add();
+    workers_.note_full_address(http::shown_client(address, settings.log.client_ip).view(), most);
+  }
+  return place;
+}
+
+void Worker::set_user_timeouts() {
+  for (auto& acceptor : acceptors_) {
+    set_user_timeout(acceptor.socket.native_handle(), policy_->settings.server.send_timeout);
+  }
+}
+
+// In the order in which they were accepted.
+void Worker::make_room() {
+  std::size_t closed = 0;
+  for (Member& member : connections_) {
+    if (!static_cast<http::Connection&>(member).make_room(now_)) continue;
+    counters_.closed_for_room.add();
+    if (++closed == kClosedInATick) return;
+  }
+}
+
+void Worker::serve(Socket socket, const asio::ip::tcp::endpoint& peer, const Acceptor& acceptor) {
+  const link::IpAddress address = address_of(peer);
+  AddressCounts::Place place;
+  // Of a proxy that hands on bytes its header names the client, who then needs the place.
+  if (!acceptor.is_proxied) {
+    auto found = find_place(address);
+    if (!found) return close_at_once(socket);
+    place = std::move(*found);
+  }
+  auto connection = std::make_unique<http::Connection>(std::move(socket), address, std::move(place),
+                                                       acceptor.is_tls ? tls_.get() : nullptr,
+                                                       acceptor.is_proxied, *this);
+  asio::co_spawn(
+      *context_, http::Connection::run(std::move(connection)),
+      [](const std::exception_ptr& escaped) { report_escaped("a connection", escaped); });
+}
+
+bool Worker::has_descriptors(Acceptor& acceptor) const {
+  // The lowest one that is free.
+  const Descriptor probe(::fcntl(acceptor.socket.native_handle(), F_DUPFD_CLOEXEC, 0));
+  return probe && probe.get() < descriptors_below_;
+}
+
+// Who may not be accepted waits in the kernel's queue, and costs nothing. Where descriptors or
+// memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM), trying again at once would fail again.
 Task<> Worker::accept(Acceptor& acceptor) {
   Timer pause(*context_);
   while (!draining_ && acceptor.socket.is_open()) {
+    if (descriptors_are_tight_) descriptors_are_tight_ = !has_descriptors(acceptor);
+    if (descriptors_are_tight_) {
+      counters_.pauses_for_errors.add();
+      if (has_somebody_waiting(acceptor.socket.native_handle())) workers_.ask_for_room(now_);
+      pause.expires_after(kAcceptPause);
+      static_cast<void>(co_await pause.async_wait(kAwait));
+      continue;
+    }
     if (!workers_.may_accept()) {
       counters_.pauses_at_limit.add();
+      if (has_somebody_waiting(acceptor.socket.native_handle())) workers_.ask_for_room(now_);
       pause.expires_after(kAcceptPause);
       static_cast<void>(co_await pause.async_wait(kAwait));
       continue;
@@ -154,20 +254,22 @@ Task<> Worker::accept(Acceptor& acceptor) {
     asio::ip::tcp::endpoint peer;
     const auto [ec] = co_await acceptor.socket.async_accept(socket, peer, kAwait);
     if (ec == asio::error::operation_aborted) co_return;
-    if (ec) {
-      if (ec == asio::error::connection_aborted) continue;
-      counters_.pauses_for_errors.add();
-      pause.expires_after(kAcceptPause);
-      static_cast<void>(co_await pause.async_wait(kAwait));
-      continue;
+    if (ec && is_of_the_peer(ec)) continue;
+    bool failed = bool(ec);
+    if (!failed) {
+      (acceptor.is_tls ? counters_.accepted_https : counters_.accepted_http).add();
+      descriptors_are_tight_ = socket.native_handle() >= descriptors_below_;
+      try {
+        serve(std::move(socket), peer, acceptor);
+      } catch (const std::bad_alloc&) {
+        failed = true;  // that connection is closed
+      }
     }
-    (acceptor.is_tls ? counters_.accepted_https : counters_.accepted_http).add();
-    auto connection = std::make_unique<http::Connection>(std::move(socket), peer,
-                                                         acceptor.is_tls ? tls_.get() : nullptr,
-                                                         acceptor.is_proxied, *this);
-    asio::co_spawn(
-        *context_, http::Connection::run(std::move(connection)),
-        [](const std::exception_ptr& escaped) { report_escaped("a connection", escaped); });
+    if (!failed) continue;
+    counters_.pauses_for_errors.add();
+    workers_.ask_for_room(now_);
+    pause.expires_after(kAcceptPause);
+    static_cast<void>(co_await pause.async_wait(kAwait));
   }
 }
 
@@ -186,6 +288,7 @@ Task<> Worker::tick() {
     deadlines_.advance(now_, [this](Deadlines::Owner& owner) {
       static_cast<http::Connection&>(owner).on_deadline(now_);
     });
+    if (is_short_of_room()) make_room();
     room_->tick();  // behind what was settled just now
     ticks_.fetch_add(1, std::memory_order_relaxed);
   }
@@ -259,7 +362,8 @@ void Worker::cut_all() {
 // -- Workers ------------------------------------------------------------------------------------
 
 Workers::Workers(const Services& services, unsigned threads)
-    : connections_max_(services.policies.current()->settings.server.max_connections) {
+    : connections_max_(static_cast<std::uint32_t>(
+          find_room(services.policies.current()->settings, threads).connections)) {
   for (unsigned i = 0; i < threads; ++i) {
     workers_.push_back(std::make_unique<Worker>(services, *this, threads));
   }
@@ -268,7 +372,8 @@ Workers::Workers(const Services& services, unsigned threads)
 Workers::~Workers() = default;
 
 void Workers::use(const SharedPolicy& policy, std::vector<SslContext> tls) {
-  connections_max_ = policy->settings.server.max_connections;
+  connections_max_ = static_cast<std::uint32_t>(
+      find_room(policy->settings, static_cast<unsigned>(workers_.size())).connections);
   tls.resize(workers_.size());
   // Before start() as well: what is posted then runs before anything is accepted.
   for (std::size_t i = 0; i < workers_.size(); ++i) {
@@ -346,6 +451,27 @@ void Workers::close_idle(std::chrono::milliseconds at_most) {
 
 bool Workers::may_accept() const {
   return connections_ < connections_max_;
+}
+
+void Workers::ask_for_room(std::chrono::steady_clock::time_point now) {
+  short_of_room_until_.store((now + kShortOfRoom).time_since_epoch().count(),
+                             std::memory_order_relaxed);
+}
+
+bool Workers::is_short_of_room(std::chrono::steady_clock::time_point now) const {
+  return now.time_since_epoch().count() < short_of_room_until_.load(std::memory_order_relaxed);
+}
+
+void Workers::note_full_address(std::string_view client, std::uint32_t most) {
+  const Ticks now = std::chrono::steady_clock::now().time_since_epoch().count();
+  Ticks said = full_address_said_.load(std::memory_order_relaxed);
+  const Ticks pause = std::chrono::steady_clock::duration(kFullAddressPause).count();
+  if (said != 0 && now - said < pause) return;
+  if (!full_address_said_.compare_exchange_strong(said, now)) return;
+  say(Severity::warning,
+      fmt::format("{} has {} connections, as many as server.max_connections_per_address allows: "
+                  "further ones are closed; others like it are not named for a minute",
+                  client.empty() ? "an address" : client, most));
 }
 
 Task<> Workers::settle_link(ledger::LinkKey link, std::chrono::seconds stalled) {

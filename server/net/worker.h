@@ -10,7 +10,9 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -19,6 +21,7 @@
 #include "core/http/mime.h"
 #include "core/http/response_head.h"
 #include "core/ledger/record.h"
+#include "core/link/ip_block.h"
 #include "core/link/verify.h"
 #include "server/content/open_files.h"
 #include "server/disk/blocking_pool.h"
@@ -26,6 +29,7 @@
 #include "server/disk/off_loop.h"
 #include "server/disk/stall_histogram.h"
 #include "server/metrics/worker_counters.h"
+#include "server/net/address_counts.h"
 #include "server/net/deadlines.h"
 #include "server/net/executor.h"
 #include "server/net/listeners.h"
@@ -145,6 +149,12 @@ class Worker {
   // For the Date field; made once a second.
   [[nodiscard]] std::string_view date();
   [[nodiscard]] bool draining() const { return draining_; }
+  // New connections wait for a place, or for a descriptor: whoever keeps one that he does not use
+  // is to give it up. Of the last tick.
+  [[nodiscard]] bool is_short_of_room() const;
+  // A place among the connections of that address. nullopt: it has as many as it may have, which is
+  // counted. Trusted proxies speak for many and need none.
+  [[nodiscard]] std::optional<AddressCounts::Place> find_place(const link::IpAddress& address);
 
   [[nodiscard]] Scratch& scratch() { return *scratch_; }
   [[nodiscard]] Deadlines& deadlines() { return deadlines_; }
@@ -183,6 +193,12 @@ class Worker {
     bool is_proxied;
   };
   Task<> accept(Acceptor& acceptor);
+  // There are descriptors left that are for connections. Asked when they are nearly used up.
+  [[nodiscard]] bool has_descriptors(Acceptor& acceptor) const;
+  void serve(Socket socket, const asio::ip::tcp::endpoint& peer, const Acceptor& acceptor);
+  // Closes connections that wait for their next request, some in each tick.
+  void make_room();
+  void set_user_timeouts();
   Task<> tick();
   template <class F>
   void each_connection(F&& f);
@@ -202,6 +218,8 @@ class Worker {
   TlsBuffers tls_buffers_;
   SslContext tls_;  // null: no TLS
   std::list<Acceptor> acceptors_;
+  int descriptors_below_;               // core/net/capacity.h
+  bool descriptors_are_tight_ = false;  // the last connection got none of these
   std::chrono::steady_clock::time_point now_;
   Deadlines deadlines_;
   MemberList<EveryConnection> connections_;
@@ -258,8 +276,15 @@ class Workers {
   // ended.
   void drain(std::chrono::milliseconds timeout, const std::atomic<bool>& at_once);
 
-  // Admission of connections over all workers.
+  // Admission of connections over all workers. At most one more for each listening socket is let
+  // in than there may be: those that wait on them at the moment.
   [[nodiscard]] bool may_accept() const;
+  // Somebody waits who may not be accepted, or cannot. Holds for some ticks.
+  void ask_for_room(std::chrono::steady_clock::time_point now);
+  [[nodiscard]] bool is_short_of_room(std::chrono::steady_clock::time_point now) const;
+  [[nodiscard]] AddressCounts& address_counts() { return address_counts_; }
+  // That a connection of the address was closed; said once a minute. `client`: as the log shows it.
+  void note_full_address(std::string_view client, std::uint32_t most);
   void connection_opened() { ++connections_; }
   void connection_closed() { --connections_; }
   [[nodiscard]] std::uint32_t connections() const { return connections_; }
@@ -274,6 +299,11 @@ class Workers {
   template <class F>
   auto ask_each(F f);
 
+  using Ticks = std::chrono::steady_clock::rep;
+
+  AddressCounts address_counts_;  // all connections end before it does
+  std::atomic<Ticks> short_of_room_until_{0};
+  std::atomic<Ticks> full_address_said_{0};
   std::atomic<std::uint32_t> connections_max_;
   std::atomic<std::uint32_t> connections_{0};
   std::vector<std::unique_ptr<Worker>> workers_;

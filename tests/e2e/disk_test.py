@@ -78,7 +78,7 @@ class FullDisk(DiskTest):
 
 @unittest.skipUnless(shutil.which("fsfreeze"), "there is no fsfreeze")
 class StalledDisk(DiskTest):
-    def test_holds_up_only_what_needs_a_count_and_that_not_for_ever(self):
+    def test_holds_up_only_what_needs_a_count_and_that_not_for_ever(self):  # J16, O6
         self.serve()
         counted = self.count(20)
         large, url, transfer, received = self.begin_large()

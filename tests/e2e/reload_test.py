@@ -352,8 +352,10 @@ class TakesEffect(ReloadTestCase):
     def test_max_connections(self):
         self.start({"server": {"max_connections": 1, "threads": 1}})
         server = self.server
-        with server.client() as first, server.client() as second:
-            self.assertEqual(first.ask(server.sign("/small")).status, 200)
+        server.write("/large", bytes(24 * MIB))
+        with server.client(receive_buffer=SMALL_BUFFER) as first, server.client() as second:
+            first.request(server.sign("/large"))  # an idle one would make room
+            self.assertEqual(first.read_head().status, 200)
             second.request(server.sign("/small"))
             self.assertEqual(health(server)["connections"], 1)
             server.configure({"server": {"max_connections": 2}})

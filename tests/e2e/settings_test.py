@@ -25,6 +25,7 @@ OUT_OF_BOUNDS = {
     "server.forwarded_field": "x-real-ip",
     "server.proxy_protocol": ["0.0.0.0:65536"],
     "server.max_connections": 0,
+    "server.max_connections_per_address": 1_000_001,
     "server.header_timeout": "99ms",
     "server.idle_timeout": "61m",
     "server.send_timeout": "0s",
@@ -58,6 +59,7 @@ OUT_OF_BOUNDS = {
     "log.access": "relative.log",
     "log.format": "xml",
     "log.client_ip": "half",
+    "log.refused_per_minute": -1,
 }
 
 

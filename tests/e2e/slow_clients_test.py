@@ -30,7 +30,7 @@ class SlowTestCase(CountingTestCase):
 class StallTest(SlowTestCase):
     settings = {"server": {"threads": 1, "send_timeout": "1s"}}
 
-    def test_a_client_that_stalls_is_ended_and_told_from_one_that_resumes(self):
+    def test_a_client_that_stalls_is_ended_and_told_from_one_that_resumes(self):  # O4, H11
         link, url = self.link("/file", 1)
         client = self.begin(url)
         client.read_head()
@@ -75,7 +75,7 @@ class MinimumRateTest(SlowTestCase):
 
     settings = {"server": {"threads": 1, "send_timeout": "2s", "min_rate": 20_000}}
 
-    def test_who_takes_less_is_ended_while_who_takes_more_is_not(self):
+    def test_who_takes_less_is_ended_while_who_takes_more_is_not(self):  # O4
         (slow_link, slow_url), (fair_link, fair_url) = self.link("/file", 1), self.link("/file", 1)
         slow, fair = self.begin(slow_url), self.begin(fair_url)
         ended = threading.Event()
@@ -233,7 +233,7 @@ class BrokenTransfersTest(SlowTestCase):
             self.assertLess(len(read_until_cut(client, SIZE)), SIZE)
             client.close()
 
-    def test_everything_comes_back(self):
+    def test_everything_comes_back(self):  # H11
         chance = seeded(self.id())
         self.used, whole = [], []
         file = self.server.root / "file"

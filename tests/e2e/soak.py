@@ -293,8 +293,8 @@ def main():
         for user in ("owner", "edge"):
             database_server.create_user(user, "secret-" + user)
         server = TlsServer({
-            "server": {"max_connections": asked.clients * 2, "drain_timeout": "3s",
-                       "idle_timeout": "2m"},
+            "server": {"max_connections": asked.clients * 2, "max_connections_per_address": 0,
+                       "drain_timeout": "3s", "idle_timeout": "2m"},
             "log": {"access": "off"}})
         try:
             server.database = ServerDatabase(database_server, "soak")

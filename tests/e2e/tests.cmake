@@ -39,6 +39,7 @@ tallygate_plain_e2e(testssl)
 if(NOT TALLYGATE_SANITIZE)
   set_tests_properties(e2e.testssl PROPERTIES TIMEOUT 1200)  # two runs of up to 500 s each
 endif()
+tallygate_e2e(overload)
 tallygate_e2e(slow_clients)
 if(NOT TALLYGATE_SANITIZE)
   set_property(TEST e2e.slow_clients APPEND PROPERTY ENVIRONMENT ROUNDS=5)  # 10,000 broken transfers

@@ -36,6 +36,12 @@ TEST(Nearest, TakesABeginningForTheWholeAndTheOtherWayRound) {
   EXPECT_EQ(nearest("ke", kKnown), std::nullopt);  // two letters tell nothing
 }
 
+TEST(Nearest, TakesTheLongerOfTwoBeginnings) {
+  constexpr std::array<std::string_view, 2> kBoth{"max_connections", "max_connections_per_address"};
+  EXPECT_EQ(nearest("max_connections_per_addressx", kBoth), "max_connections_per_address");
+  EXPECT_EQ(nearest("max_connectionsx", kBoth), "max_connections");
+}
+
 TEST(Nearest, FindsNothingForAStranger) {
   EXPECT_EQ(nearest("certificate", kKnown), std::nullopt);
   EXPECT_EQ(nearest("", kKnown), std::nullopt);

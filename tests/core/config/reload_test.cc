@@ -27,7 +27,7 @@ Settings all_changed() {
   s.server.trusted_proxies = {"10.0.0.1"};
   s.server.forwarded_field = ForwardedField::forwarded;
   s.server.proxy_protocol = {{"127.0.0.1", 1}};
-  s.server.max_connections = 3;
+  s.server.max_connections = s.server.max_connections_per_address = 3;
   s.server.header_timeout = s.server.idle_timeout = std::chrono::seconds(4);
   s.server.send_timeout = s.server.drain_timeout = std::chrono::seconds(4);
   s.server.min_rate = 5;
@@ -52,6 +52,7 @@ Settings all_changed() {
   s.log.access = "off";
   s.log.format = LogFormat::combined;
   s.log.client_ip = ClientIp::none;
+  s.log.refused_per_minute = 9;
   return s;
 }
 

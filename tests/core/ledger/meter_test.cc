@@ -160,7 +160,7 @@ TEST(Meters, AdmitsAllRangesOfARequestOrNone) {
   EXPECT_EQ(link.meters.flights(), 3);
 }
 
-TEST(Meters, RunsAtMost256TransfersOfALimitedLink) {
+TEST(Meters, RunsAtMost256TransfersOfALimitedLink) {  // O5
   TestLink link(1);
   for (std::uint64_t i = 0; i < 255; ++i) ASSERT_TRUE(link.admit(1000, {i, i + 1}));
   const std::vector<Span> two{{300, 301}, {302, 303}};

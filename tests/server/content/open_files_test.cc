@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "tests/server/disk/loop.h"
@@ -98,6 +99,27 @@ TEST_F(OpenFilesTest, GivesTheSameObjectWhileTheFileIsTheSame) {
   const auto first = open("/a");
   clock.advance(OpenFiles::kRevalidate);
   EXPECT_EQ(open("/a"), first);
+}
+
+TEST_F(OpenFilesTest, KeepsWhatItKnowsWhileNoDescriptorIsLeft) {  // O2
+  dir.write("a", "text");
+  dir.write("b", "text");
+  const auto first = open("/a");
+  ASSERT_TRUE(first);
+  clock.advance(OpenFiles::kRevalidate);
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit none{0, before.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  const auto again = open("/a");
+  const auto other = files.try_open("/b");
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(again, first);
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other->error(), boost::system::errc::too_many_files_open);
+  EXPECT_TRUE(open("/b"));  // by itself, when there are some again
+  replace("a", "newer");
+  EXPECT_EQ(read(*open("/a")), "newer");
 }
 
 TEST_F(OpenFilesTest, NoticesAChangeThatKeptSizeAndTime) {

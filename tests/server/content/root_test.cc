@@ -172,6 +172,19 @@ TEST_F(ContentRootTest, WaitsForEverythingOnAKernelThatCannotTell) {
   old.join();
 }
 
+TEST_F(ContentRootTest, OpensNothingOnDescriptorsThatAreForOthers) {  // O2
+  const auto few = ContentRoot::open(inside.str(), 0);
+  ASSERT_TRUE(few);
+  EXPECT_EQ(few->open_file("/music/a.flac").error(), boost::system::errc::too_many_files_open);
+  const int next = root.open_file("/music/a.flac")->get();
+  const auto one = ContentRoot::open(inside.str(), next + 2);
+  ASSERT_TRUE(one);  // its folder has taken `next`
+  const auto first = one->open_file("/music/a.flac");
+  EXPECT_TRUE(first);
+  EXPECT_EQ(one->open_file("/music/a.flac").error(), boost::system::errc::too_many_files_open);
+  EXPECT_EQ(one->open_file("/music/none").error(), boost::system::errc::no_such_file_or_directory);
+}
+
 TEST(ContentRoot, ThatDoesNotExistSaysSo) {
   const auto root = ContentRoot::open("/nonexistent/folder");
   ASSERT_FALSE(root);

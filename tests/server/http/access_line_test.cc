@@ -311,6 +311,21 @@ TEST(AccessLine, SaysHowManyAreMissing) {
   EXPECT_EQ(parts(combined).size(), 9u);
 }
 
+TEST(AccessLine, SaysHowManyOfAClientWereLeftOut) {
+  std::string json;
+  append_json_left_out(json, 1'767'225'600'042, "192.0.2.7", 7);
+  EXPECT_EQ(json, R"({"time":"2026-01-01T00:00:00.042Z","client":"192.0.2.7","lines_left_out":7})");
+  json.clear();
+  append_json_left_out(json, 1'767'225'600'042, {}, 7);
+  EXPECT_EQ(json, R"({"time":"2026-01-01T00:00:00.042Z","lines_left_out":7})");
+  std::string combined;
+  append_combined_left_out(combined, 1'767'225'600'042, "192.0.2.7", 7);
+  EXPECT_EQ(
+      combined,
+      R"(192.0.2.7 - - [01/Jan/2026:00:00:00 +0000] "-" 000 - "-" "tallygate: 7 lines left out")");
+  EXPECT_EQ(parts(combined).size(), 9u);
+}
+
 TEST(AccessLine, HasFieldsForTheJournal) {
   AccessRecord r = sample();
   r.reason = "expired";

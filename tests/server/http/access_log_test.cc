@@ -11,6 +11,7 @@
 
 #include <boost/json/parse.hpp>
 #include <csignal>
+#include <map>
 #include <sstream>
 #include <thread>
 #include <tuple>
@@ -96,6 +97,61 @@ TEST(AccessLog, AppendsToItsFileInOrder) {
     EXPECT_EQ(parsed(line + "\n").at("status"), 1000 + i);
   }
   EXPECT_FALSE(std::getline(lines, line));
+}
+
+// The lines that a log has once it is closed.
+std::vector<boost::json::object> lines_of(const std::filesystem::path& file) {
+  std::vector<boost::json::object> lines;
+  std::istringstream in(slurp(file));
+  for (std::string line; std::getline(in, line);) lines.push_back(parsed(line + "\n"));
+  return lines;
+}
+
+TEST(AccessLog, LeavesOutWhatAClientSendsForNothingAndSaysHowMuch) {  // L14
+  const TempDir dir;
+  const auto guesser = *link::IpAddress::parse("192.0.2.7");
+  const auto neighbour = *link::IpAddress::parse("192.0.2.8");
+  {
+    const auto log = open_at((dir / "access.log").string());
+    ASSERT_TRUE(log) << log.error();
+    for (int i = 0; i < 100'000; ++i) (*log)->write_refused(numbered(403), guesser, 10);
+    (*log)->write_refused(numbered(404), neighbour, 10);
+    for (int i = 0; i < 20; ++i) (*log)->write(numbered(200));
+    EXPECT_EQ((*log)->left_out(), 99'990u);
+    EXPECT_EQ((*log)->dropped(), 0u);
+  }
+  std::map<std::int64_t, int> statuses;
+  const auto lines = lines_of(dir / "access.log");
+  ASSERT_EQ(lines.size(), 10u + 1 + 20 + 1);
+  for (const auto& line : lines) {
+    if (line.contains("status")) ++statuses[line.at("status").as_int64()];
+  }
+  EXPECT_EQ(statuses, (std::map<std::int64_t, int>{{200, 20}, {403, 10}, {404, 1}}));
+  EXPECT_EQ(lines.back().at("lines_left_out"), 99'990);
+  EXPECT_EQ(lines.back().at("client"), "192.0.2.7");
+}
+
+TEST(AccessLog, CountsAnIpv6ClientByIts64) {
+  const TempDir dir;
+  const auto log = open_at((dir / "access.log").string());
+  ASSERT_TRUE(log) << log.error();
+  (*log)->write_refused(numbered(403), *link::IpAddress::parse("2001:db8:1:2::1"), 1);
+  (*log)->write_refused(numbered(403), *link::IpAddress::parse("2001:db8:1:2::2"), 1);
+  (*log)->write_refused(numbered(403), *link::IpAddress::parse("2001:db8:1:3::1"), 1);
+  EXPECT_EQ((*log)->left_out(), 1u);
+}
+
+TEST(AccessLog, WithoutABoundWritesAll) {
+  const TempDir dir;
+  {
+    const auto log = open_at((dir / "access.log").string());
+    ASSERT_TRUE(log) << log.error();
+    for (int i = 0; i < 1000; ++i) {
+      (*log)->write_refused(numbered(403), *link::IpAddress::parse("192.0.2.7"), 0);
+    }
+    EXPECT_EQ((*log)->left_out(), 0u);
+  }
+  EXPECT_EQ(lines_of(dir / "access.log").size(), 1000u);
 }
 
 TEST(AccessLog, ThatIsOffWritesNothing) {
