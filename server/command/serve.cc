@@ -69,6 +69,7 @@ int serve(const std::string& file) {
     say(Severity::error, app.error());
     return kFailed;
   }
+  say_or_drop();
   for (const std::string& address : (*app)->addresses()) {
     say(Severity::info, "serving on " + address);
   }

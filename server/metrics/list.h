@@ -56,6 +56,9 @@ enum class Id : std::uint8_t {
   shop_parked,
   shop_last_push,
   shop_last_scan,
+  clock_steps,
+  clock_wrong,
+  exceptions,
   loop_stall,
   loop_stall_longest,
   open_files,
@@ -73,7 +76,7 @@ enum class Id : std::uint8_t {
   process_open_fds,
   process_max_fds,
 };
-inline constexpr std::size_t kMetrics = 56;
+inline constexpr std::size_t kMetrics = 59;
 
 struct Metric {
   Id id;

@@ -1,6 +1,7 @@
 #include "server/net/worker.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <future>
 #include <iterator>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "server/http/connection.h"
@@ -36,12 +38,18 @@ std::size_t pipes_max(unsigned workers) {
   return std::clamp<std::size_t>(128 / std::max(1u, workers), 4, 32);
 }
 
-void report_escaped(const char* where, const std::exception_ptr& escaped) {
-  if (!escaped) return;
+// A loop that is late once, on a machine that has too much to do, does not stand still.
+constexpr std::chrono::seconds kStandstillMax{5};
+
+std::string describe(const char* where, const std::exception_ptr& escaped) {
   try {
     std::rethrow_exception(escaped);
+  } catch (const std::bad_alloc&) {
+    return fmt::format("{} ended: no memory left", where);
   } catch (const std::exception& e) {
-    say(Severity::error, fmt::format("{} ended by an exception: {}", where, e.what()));
+    return fmt::format("{} ended by an exception: {}", where, e.what());
+  } catch (...) {
+    return fmt::format("{} ended by an exception", where);
   }
 }
 
@@ -60,7 +68,8 @@ Worker::Worker(const Services& services, Workers& workers, unsigned threads)
           executor(), *off_loop_, disk::ColdReader::Options{.pipes_max = pipes_max(threads)})),
       files_(services.root, services.types, services.clock, open_files_max(threads), *off_loop_),
       now_(services.clock.steady_now()),
-      deadlines_(now_, kTick) {}
+      deadlines_(now_, kTick),
+      ticked_at_(std::chrono::steady_clock::now()) {}
 
 Worker::~Worker() {
   stop();
@@ -86,15 +95,34 @@ error_code Worker::start(std::vector<BoundSocket> sockets) {
     acceptor.socket.listen(asio::socket_base::max_listen_connections, ec);
     if (ec) return ec;
   }
-  for (auto& acceptor : acceptors_) {
-    asio::co_spawn(*context_, accept(acceptor), [](const std::exception_ptr& escaped) {
-      report_escaped("accepting connections", escaped);
-    });
-  }
-  asio::co_spawn(*context_, tick(),
-                 [](const std::exception_ptr& escaped) { report_escaped("the tick", escaped); });
-  thread_ = std::thread([this] { context_->run(); });
+  for (auto& acceptor : acceptors_) begin_accepting(acceptor);
+  asio::co_spawn(*context_, tick(), [this](const std::exception_ptr& escaped) {
+    note_exception("the tick", escaped);
+  });
+  thread_ = std::thread([this] { run(); });
   return {};
+}
+
+// What escapes from a handler ends that handler alone.
+void Worker::run() {
+  static_cast<void>(::pthread_setname_np(::pthread_self(), "worker"));
+  for (;;) {
+    try {
+      context_->run();
+      return;
+    } catch (...) {
+      note_exception("a worker's task", std::current_exception());
+    }
+  }
+}
+
+void Worker::note_exception(const char* where, const std::exception_ptr& escaped) noexcept {
+  if (!escaped) return;
+  counters_.exceptions.add();
+  try {
+    say(Severity::error, describe(where, escaped));
+  } catch (...) {  // no memory left to say it; it is counted
+  }
 }
 
 void Worker::post(std::function<void()> work) {
@@ -141,6 +169,15 @@ void Worker::watch(Member& connection) {
   if (!connection.ListHook<WatchedConnection>::is_linked()) watched_.push_back(connection);
 }
 
+// The tick begins again what an exception has ended.
+void Worker::begin_accepting(Acceptor& acceptor) {
+  asio::co_spawn(*context_, accept(acceptor), [this, &acceptor](const std::exception_ptr& escaped) {
+    acceptor.accepts = false;
+    note_exception("accepting connections", escaped);
+  });
+  acceptor.accepts = true;
+}
+
 Task<> Worker::accept(Acceptor& acceptor) {
   Timer pause(*context_);
   while (!draining_) {
@@ -167,7 +204,7 @@ Task<> Worker::accept(Acceptor& acceptor) {
                                                          acceptor.is_proxied, *this);
     asio::co_spawn(
         *context_, http::Connection::run(std::move(connection)),
-        [](const std::exception_ptr& escaped) { report_escaped("a connection", escaped); });
+        [this](const std::exception_ptr& escaped) { note_exception("a connection", escaped); });
   }
 }
 
@@ -179,15 +216,28 @@ Task<> Worker::tick() {
     // Late is what a timer comes after something that held up the loop.
     stalls_.add(std::chrono::steady_clock::now() - timer.expiry());
     now_ = services_.clock.steady_now();
-    for (auto at = watched_.begin(); at != watched_.end();) {
-      auto& connection = static_cast<http::Connection&>(*at);
-      at = connection.on_tick(now_) ? std::next(at) : watched_.erase(at);
+    try {
+      tick_once();
+    } catch (...) {  // what is left of this one is done by the next
+      note_exception("a tick", std::current_exception());
     }
-    deadlines_.advance(now_, [this](Deadlines::Owner& owner) {
-      static_cast<http::Connection&>(owner).on_deadline(now_);
-    });
     room_->tick();  // behind what was settled just now
     ticks_.fetch_add(1, std::memory_order_relaxed);
+    ticked_at_ = std::chrono::steady_clock::now();
+  }
+}
+
+void Worker::tick_once() {
+  workers_.clock_watcher().look();
+  for (auto at = watched_.begin(); at != watched_.end();) {
+    auto& connection = static_cast<http::Connection&>(*at);
+    at = connection.on_tick(now_) ? std::next(at) : watched_.erase(at);
+  }
+  deadlines_.advance(now_, [this](Deadlines::Owner& owner) {
+    static_cast<http::Connection&>(owner).on_deadline(now_);
+  });
+  for (Acceptor& acceptor : acceptors_) {
+    if (!acceptor.accepts && !draining_) begin_accepting(acceptor);
   }
 }
 
@@ -239,7 +289,8 @@ void Worker::cut_all() {
 // -- Workers ------------------------------------------------------------------------------------
 
 Workers::Workers(const Services& services, unsigned threads)
-    : connections_max_(services.policies.current()->settings.server.max_connections) {
+    : connections_max_(services.policies.current()->settings.server.max_connections),
+      clock_watcher_(services.clock) {
   for (unsigned i = 0; i < threads; ++i) {
     workers_.push_back(std::make_unique<Worker>(services, *this, threads));
   }
@@ -280,6 +331,16 @@ std::string Workers::start(Listeners listeners) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     if (const error_code ec = workers_[i]->start(std::move(listeners.sockets[i]))) {
       return "cannot listen: " + ec.message();
+    }
+  }
+  return {};
+}
+
+std::string Workers::find_standstill() const {
+  const auto now = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (!workers_[i]->is_stopped() && now - workers_[i]->ticked_at() > kStandstillMax) {
+      return fmt::format("worker {} stands still", i);
     }
   }
   return {};

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <list>
 #include <memory>
@@ -26,6 +27,7 @@
 #include "server/disk/off_loop.h"
 #include "server/disk/stall_histogram.h"
 #include "server/metrics/worker_counters.h"
+#include "server/net/clock_watcher.h"
 #include "server/net/deadlines.h"
 #include "server/net/executor.h"
 #include "server/net/listeners.h"
@@ -119,6 +121,8 @@ class Worker {
   }
   // How often it has ticked: stands still when the loop does.
   [[nodiscard]] std::uint64_t ticks() const { return ticks_.load(std::memory_order_relaxed); }
+  // When it last did, by the steady clock.
+  [[nodiscard]] std::chrono::steady_clock::time_point ticked_at() const { return ticked_at_; }
   void stop();  // and waits for the thread
   [[nodiscard]] bool is_stopped() const { return context_->stopped(); }
 
@@ -176,9 +180,15 @@ class Worker {
     asio::basic_socket_acceptor<asio::ip::tcp, Executor> socket;
     bool is_tls;
     bool is_proxied;
+    bool accepts = false;  // a coroutine does
   };
+  void run();
+  void begin_accepting(Acceptor& acceptor);
   Task<> accept(Acceptor& acceptor);
   Task<> tick();
+  void tick_once();
+  // Of whoever runs on this thread; says what it was, and counts it. Null: there was none.
+  void note_exception(const char* where, const std::exception_ptr& escaped) noexcept;
   template <class F>
   void each_connection(F&& f);
 
@@ -205,6 +215,7 @@ class Worker {
   std::int64_t date_at_ = -1;
   http::DateText date_;
   std::atomic<std::uint64_t> ticks_{0};
+  std::atomic<std::chrono::steady_clock::time_point> ticked_at_;
   bool draining_ = false;
   bool turn_has_one_ = false;
   std::thread thread_;
@@ -255,10 +266,15 @@ class Workers {
   [[nodiscard]] std::int64_t started_at() const { return started_at_; }
   // The end has begun: no new connections. Any thread.
   [[nodiscard]] bool is_draining() const { return draining_; }
+  [[nodiscard]] ClockWatcher& clock_watcher() { return clock_watcher_; }
+  [[nodiscard]] const ClockWatcher& clock_watcher() const { return clock_watcher_; }
+  // Which worker's loop has not turned for some seconds; empty: all move. Any thread.
+  [[nodiscard]] std::string find_standstill() const;
 
  private:
   std::atomic<std::uint32_t> connections_max_;
   std::atomic<std::uint32_t> connections_{0};
+  ClockWatcher clock_watcher_;
   std::vector<std::unique_ptr<Worker>> workers_;
   const std::int64_t started_at_ = system_clock().unix_now();
   std::atomic<bool> draining_{false};
