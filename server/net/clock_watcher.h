@@ -15,9 +15,9 @@ namespace tallygate::net {
 
 class ClockWatcher {
  public:
-  explicit ClockWatcher(const Clock& clock) : clock_(clock) {}
+  explicit ClockWatcher(const Clock& clock) : clock_(clock) { look(); }
 
-  // To be called often. Who comes while another looks goes on.
+  // To be called often; the first look is at the start. Who comes while another looks goes on.
   void look();
   [[nodiscard]] std::uint64_t steps() const { return steps_.value(); }
 
