@@ -1,0 +1,351 @@
+"""What a process can suffer: threads that stand still, memory and descriptors that run out, standard
+streams that nobody reads or that are closed, kills at every start."""
+
+import ctypes
+import errno
+import os
+import pathlib
+import resource
+import socket
+import subprocess
+import unittest
+
+from command_case import CommandTest, ask_admin, health
+from metrics_test import scrape
+from preload_case import PreloadServer
+from service_case import NotifySocket, ServiceServer
+from support import BINARY, KIB, MIB, PATIENCE, Closed, eventually, new_link_id, some_bytes
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WAIT_ALL = 0x40000000  # __WALL
+SECOND = 1_000_000  # microseconds, as systemd counts
+
+
+# -- threads that stand still ----------------------------------------------------------------------
+
+
+class FrozenThread:
+    """A thread of another process, which stands still until `go_on`. Of one of our own threads alone."""
+
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def __init__(self, thread_id):
+        self.id = thread_id
+        self._trace(PTRACE_SEIZE)
+        self._trace(PTRACE_INTERRUPT)
+        os.waitpid(self.id, WAIT_ALL)
+
+    def go_on(self):
+        self._trace(PTRACE_DETACH)
+
+    def _trace(self, request):
+        if self.libc.ptrace(request, self.id, None, None) != 0:
+            failure = ctypes.get_errno()
+            raise OSError(failure, f"ptrace: {os.strerror(failure)}")
+
+
+def threads(server, name):
+    """The ids of the server's threads of this name."""
+    found = []
+    for task in pathlib.Path(f"/proc/{server.process.pid}/task").iterdir():
+        if (task / "comm").read_text() == f"{name}\n":
+            found.append(int(task.name))
+    return found
+
+
+class StandstillTest(CommandTest):
+    def serve(self):
+        self.notify = NotifySocket()
+        self.addCleanup(self.notify.close)
+        self.server = ServiceServer({"server": {"threads": 2}}, notify=self.notify, watchdog=SECOND)
+        self.addCleanup(self._end, self.server)
+        self.content = self.server.write("/a", some_bytes(64 * KIB))
+        self.server.start()
+        self.assertEqual(self.notify.next()["READY"], "1")
+        self.assertEqual(self.notify.next(), {"WATCHDOG": "1"})
+
+    def freeze(self, name):
+        try:
+            return FrozenThread(threads(self.server, name)[0])
+        except OSError as failure:
+            if failure.errno == errno.EPERM:
+                self.skipTest(f"no thread may be stopped here: {failure}")
+            raise
+
+    def expect_standstill(self, thread, standstill, why, meanwhile=lambda: None):
+        try:
+            eventually(lambda: f"watchdog: {standstill}" in self.server.stderr())
+            self.notify.forget()
+            eventually(lambda: ask_admin(self.server, "GET", "/readyz")[0], 503)
+            ready = ask_admin(self.server, "GET", "/readyz")[1]
+            self.assertRegex(ready["why"], why)
+            self.assertEqual(ask_admin(self.server, "GET", "/healthz")[0], 503)
+            self.assertEqual(health(self.server)["status"], "failed")
+            self.assertEqual(ask_admin(self.server, "GET", "/v1/live")[1]["status"], "failed")
+            meanwhile()
+            self.assertEqual(self.notify.all(), [])  # seconds later
+        finally:
+            thread.go_on()
+        self.assertEqual(self.notify.next(), {"WATCHDOG": "1"})
+        eventually(lambda: ask_admin(self.server, "GET", "/readyz")[0], 200)
+        self.assertEqual(health(self.server)["status"], "ok")
+
+    # P8
+    def test_a_loop_that_does_not_turn_is_seen(self):
+        self.serve()
+        self.expect_standstill(self.freeze("worker"), "worker ", "^worker [01] stands still$")
+        response = self.server.get(self.server.sign("/a", id="x", limit=1))
+        self.assertEqual(response.body, self.content)
+
+    # P8
+    def test_a_journal_whose_thread_does_not_move_is_seen(self):
+        self.serve()
+        thread = self.freeze("journal")
+        with self.server.client() as client:
+            client.request(self.server.sign("/a", id="x", limit=1))
+
+            def refused():
+                response = client.read_response()
+                self.assertEqual((response.status, response.problem),
+                                 (503, "temporarily-unavailable"))
+
+            self.expect_standstill(thread, "the journal", "^the ledger cannot be written$", refused)
+        eventually(lambda: self.server.get(self.server.sign("/a", id="y", limit=1)).status, 200)
+
+
+# -- memory that runs out --------------------------------------------------------------------------
+
+
+class MemoryServer(PreloadServer):
+    """On a thread that has accepted a connection, allocations fail: `self[0]` later `self[1]` of them,
+    `self[2]` have."""
+
+    library_name = "memory"
+    numbers = (-1, 1, 0)
+
+
+class MemoryTest(CommandTest):
+    def serve(self, server_class=MemoryServer):
+        self.server = server_class({"server": {"threads": 1}})
+        self.addCleanup(self._end, self.server)
+        self.content = self.server.write("/a", some_bytes(16 * KIB))
+        self.server.start()
+        self.assertEqual(self.server.get(self.server.sign("/a")).status, 200)
+
+    def try_once(self, url):
+        """True if it was answered in full; False if the connection was closed before."""
+        try:
+            with self.server.client() as client:
+                response = client.ask(url, close=True)
+        except (Closed, ConnectionError):
+            return False
+        if response.status == 503:
+            return False
+        self.assertEqual((response.status, response.body), (200, self.content))
+        return True
+
+    # P9, P10
+    def test_an_allocation_that_fails_costs_its_connection_and_no_other(self):
+        self.serve()
+        pid = self.server.process.pid
+        for failures in 1, 3:
+            failed_in_a_row, step, lost = 0, 0, 0
+            # Until a request has no allocation left that could fail.
+            while self.server[2] > failed_in_a_row or step < 5:
+                failed_in_a_row = self.server[2]
+                link = new_link_id()
+                url = self.server.sign("/a", id=link, limit=1)
+                self.server[1] = failures
+                self.server[0] = step
+                lost += not self.try_once(url)
+                self.server[0] = -1
+                # Nobody is left with a copy that cannot be finished, and accepting goes on.
+                eventually(lambda: self.server.links_show(link) is None or
+                           self.server.links_show(link)["used"] == 1 or self.try_once(url))
+                self.server.expect_link(link, used=1, copies=1)
+                step += 1
+            self.assertGreater(step, 10)
+            self.assertGreater(lost, 0)
+        self.assertEqual(self.server.process.pid, pid)
+        self.assertTrue(self.server.is_running())
+        exceptions = scrape(self.server).get("tallygate_exceptions_total")
+        self.assertTrue(0 < exceptions <= self.server[2], (exceptions, self.server[2]))
+        self.assertIn(" ended: no memory left\n", self.server.stderr())
+        eventually(lambda: health(self.server)["connections"], 0)
+
+
+# -- descriptors that run out ----------------------------------------------------------------------
+
+
+class DescriptorTest(CommandTest):
+    # J17
+    def test_without_a_descriptor_for_the_next_segment_the_one_at_hand_is_used_up(self):
+        server = self.start_server({"server": {"threads": 1}})
+        content = server.write("/a", some_bytes(KIB))
+        links = []
+
+        def download(client):
+            links.append(new_link_id())
+            response = client.ask(server.sign("/a", id=links[-1], limit=2))
+            if response.status != 200:
+                self.assertEqual(response.problem, "temporarily-unavailable")
+                links.pop()
+                return False
+            self.assertEqual(response.body, content)
+            return True
+
+        with server.client() as client, server.client() as unlimited:
+            self.assertTrue(download(client))
+            free = server.sign("/a")
+            self.assertEqual(unlimited.ask(free).status, 200)
+            open_now = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+            before = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+            admin = 1  # for the socket on which health is asked for
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE,
+                             (open_now + admin, before[1]))
+            # The descriptor that is left is taken while it is counted on, so that no file gets it.
+            with socket.socket(socket.AF_UNIX) as taken:
+                taken.connect(str(server.folder / "admin.sock"))
+                eventually(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")), open_now + 1)
+                while download(client):
+                    self.assertLess(len(links), 50_000)
+                self.assertGreater(len(links), 100)  # there was a reserve
+                self.assertEqual(unlimited.ask(free).status, 200)
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)
+            eventually(lambda: download(client), True)
+        self.assertIn("Too many open files", server.stderr())
+        server.restart()
+        known = server.exported_links()
+        self.assertEqual({link for link in links if known[link]["copies"] != 1}, set())
+
+
+# -- standard streams ------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class StreamsTest(CommandTest):
+    """Servers that cannot be asked by standard error which port they have."""
+
+    def start(self, command, **settings):
+        port = free_port()
+        server = self.prepare_server({"server": {"listen": [f"127.0.0.1:{port}"], "threads": 1},
+                                      **settings})
+        self.content = server.write("/a", some_bytes(KIB))
+        return server, port, [*command, BINARY, "serve", "--config", str(server.config)]
+
+    def expect_serving(self, server, port):
+        def answers():
+            try:
+                return ask_admin(server, "GET", "/readyz")[0]
+            except OSError:
+                return None
+
+        eventually(answers, 200)
+        server.port = port
+        response = server.get(server.sign("/a", id=new_link_id(), limit=1))
+        self.assertEqual((response.status, response.body), (200, self.content))
+
+    def take_all(self, pipe):
+        os.set_blocking(pipe.fileno(), False)
+        said = b""
+        while (more := pipe.read(MIB)) is not None:
+            said += more
+        return said.decode()
+
+    def end(self, process):
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+    # P11
+    def test_standard_error_that_nobody_reads_holds_up_nobody(self):
+        server, port, command = self.start(())
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, bufsize=0, pipesize=16 * KIB)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(self.end, process)
+        self.expect_serving(server, port)
+        server.config.write_text(server.config.read_text() + "[nothing]\n")
+        for _ in range(400):  # each says two lines
+            self.assertEqual(ask_admin(server, "POST", "/v1/reload")[0], 422)
+        self.expect_serving(server, port)
+        self.take_all(process.stderr)
+        ask_admin(server, "POST", "/v1/reload")
+        self.assertRegex(self.take_all(process.stderr), r"tallygate: \d+ lines are missing here\n")
+        for _ in range(400):
+            ask_admin(server, "POST", "/v1/reload")
+        process.terminate()
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+    # P11
+    def test_standard_error_and_output_whose_readers_are_gone_end_nobody(self):
+        server, port, command = self.start((), log={"access": "stdout"})
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        self.addCleanup(self.end, process)
+        self.expect_serving(server, port)
+        process.stderr.close()
+        process.stdout.close()
+        for _ in range(3):
+            ask_admin(server, "POST", "/v1/reload")
+            self.expect_serving(server, port)
+        process.terminate()
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+    # P11
+    def test_standard_streams_that_are_closed_are_nobody_elses(self):
+        server, port, command = self.start(
+            ("bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash"), log={"access": "stdout"})
+        process = subprocess.Popen(command)
+        self.addCleanup(self.end, process)
+        self.expect_serving(server, port)
+        for stream in range(3):
+            self.assertEqual(os.readlink(f"/proc/{process.pid}/fd/{stream}"), "/dev/null")
+        ask_admin(server, "POST", "/v1/reload")
+        process.terminate()
+        self.assertEqual(process.wait(PATIENCE), 0)
+        server.command("ledger", "check", "--dir", server.settings["ledger"]["dir"])
+
+
+# -- a crash loop ----------------------------------------------------------------------------------
+
+
+class CrashLoopTest(CommandTest):
+    ROUNDS = 50
+
+    # P12, P13
+    def test_fifty_kills_right_after_ready_lose_nothing_and_leave_nothing_behind(self):
+        notify = NotifySocket()
+        self.addCleanup(notify.close)
+        server = ServiceServer({"server": {"threads": 1}}, notify=notify)
+        self.addCleanup(self._end, server)
+        server.process_options["env"] |= {"LISTEN_FDS": "1", "LISTEN_PID": "1"}  # another's
+        server.write("/a", some_bytes(KIB))
+        server.start()
+        url = server.sign("/a", id="x", limit=self.ROUNDS)
+        self.assertEqual(server.get(url).status, 200)
+        server.expect_link("x", used=1)
+        server.stop()
+        notify.forget()
+        ledger = pathlib.Path(server.settings["ledger"]["dir"])
+        sizes = []
+        for _ in range(self.ROUNDS):
+            server.start()
+            self.assertEqual(notify.next()["READY"], "1")
+            server.kill()
+            notify.forget()
+            sizes.append(sum(file.stat().st_blocks for file in ledger.iterdir()))
+        self.assertLessEqual(max(sizes[10:]), 2 * max(sizes[:10]))
+        server.command("ledger", "check", "--dir", ledger)
+        server.start()
+        self.assertEqual(server.links_show("x")["used"], 1)
+        self.assertEqual(server.get(url).status, 200)
+        server.expect_link("x", used=2)
+
+
+if __name__ == "__main__":
+    unittest.main()
