@@ -95,15 +95,27 @@ error_code Worker::start(std::vector<BoundSocket> sockets) {
     acceptor.socket.listen(asio::socket_base::max_listen_connections, ec);
     if (ec) return ec;
   }
-  for (auto& acceptor : acceptors_) begin_accepting(acceptor);
-  asio::co_spawn(*context_, tick(), [this](const std::exception_ptr& escaped) {
-    note_exception("the tick", escaped);
-  });
+  begin();
   thread_ = std::thread([this] { run(); });
   return {};
 }
 
-// What escapes from a handler ends that handler alone.
+void Worker::begin() {
+  for (Acceptor& acceptor : acceptors_) {
+    if (*acceptor.accepts || draining_) continue;
+    asio::co_spawn(*context_, accept(acceptor, Running(acceptor.accepts)),
+                   [this](const std::exception_ptr& escaped) {
+                     note_exception("accepting connections", escaped);
+                   });
+  }
+  if (*ticks_on_) return;
+  asio::co_spawn(*context_, tick(Running(ticks_on_)), [this](const std::exception_ptr& escaped) {
+    note_exception("the tick", escaped);
+  });
+}
+
+// What escapes from a handler ends that handler alone. If it was to resume a coroutine, Asio has
+// posted the end of that coroutine's frame by then.
 void Worker::run() {
   static_cast<void>(::pthread_setname_np(::pthread_self(), "worker"));
   for (;;) {
@@ -112,6 +124,10 @@ void Worker::run() {
       return;
     } catch (...) {
       note_exception("a worker's task", std::current_exception());
+    }
+    try {
+      asio::post(*context_, [this] { begin(); });
+    } catch (const std::bad_alloc&) {  // the next tick does it
     }
   }
 }
@@ -169,16 +185,7 @@ void Worker::watch(Member& connection) {
   if (!connection.ListHook<WatchedConnection>::is_linked()) watched_.push_back(connection);
 }
 
-// The tick begins again what an exception has ended.
-void Worker::begin_accepting(Acceptor& acceptor) {
-  asio::co_spawn(*context_, accept(acceptor), [this, &acceptor](const std::exception_ptr& escaped) {
-    acceptor.accepts = false;
-    note_exception("accepting connections", escaped);
-  });
-  acceptor.accepts = true;
-}
-
-Task<> Worker::accept(Acceptor& acceptor) {
+Task<> Worker::accept(Acceptor& acceptor, Running) {
   Timer pause(*context_);
   while (!draining_) {
     if (!workers_.may_accept()) {
@@ -208,7 +215,7 @@ Task<> Worker::accept(Acceptor& acceptor) {
   }
 }
 
-Task<> Worker::tick() {
+Task<> Worker::tick(Running) {
   Timer timer(*context_);
   for (;;) {
     timer.expires_after(kTick);
@@ -236,9 +243,7 @@ void Worker::tick_once() {
   deadlines_.advance(now_, [this](Deadlines::Owner& owner) {
     static_cast<http::Connection&>(owner).on_deadline(now_);
   });
-  for (Acceptor& acceptor : acceptors_) {
-    if (!acceptor.accepts && !draining_) begin_accepting(acceptor);
-  }
+  begin();
 }
 
 template <class F>

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/http/content_disposition.h"
@@ -176,16 +177,30 @@ class Worker {
   void cut_all();
 
  private:
+  // True as long as the frame of a coroutine is there that has this as an argument, whatever ends
+  // it.
+  class Running {
+   public:
+    explicit Running(std::shared_ptr<bool> flag) : flag_(std::move(flag)) { *flag_ = true; }
+    Running(Running&&) = default;
+    ~Running() {
+      if (flag_) *flag_ = false;
+    }
+
+   private:
+    std::shared_ptr<bool> flag_;
+  };
   struct Acceptor {
     asio::basic_socket_acceptor<asio::ip::tcp, Executor> socket;
     bool is_tls;
     bool is_proxied;
-    bool accepts = false;  // a coroutine does
+    std::shared_ptr<bool> accepts = std::make_shared<bool>(false);  // a coroutine does
   };
   void run();
-  void begin_accepting(Acceptor& acceptor);
-  Task<> accept(Acceptor& acceptor);
-  Task<> tick();
+  // What an exception has ended begins again: accepting, and the tick.
+  void begin();
+  Task<> accept(Acceptor& acceptor, Running running);
+  Task<> tick(Running running);
   void tick_once();
   // Of whoever runs on this thread; says what it was, and counts it. Null: there was none.
   void note_exception(const char* where, const std::exception_ptr& escaped) noexcept;
@@ -216,6 +231,7 @@ class Worker {
   http::DateText date_;
   std::atomic<std::uint64_t> ticks_{0};
   std::atomic<std::chrono::steady_clock::time_point> ticked_at_;
+  const std::shared_ptr<bool> ticks_on_ = std::make_shared<bool>(false);  // a coroutine does
   bool draining_ = false;
   bool turn_has_one_ = false;
   std::thread thread_;
