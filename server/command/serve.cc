@@ -18,6 +18,7 @@
 #include "server/command/service_manager.h"
 #include "server/command/signals.h"
 #include "server/net/handed_over.h"
+#include "server/net/memory_reserve.h"
 #include "server/net/say.h"
 
 namespace tallygate::command {
@@ -61,6 +62,7 @@ int serve(const std::string& file) {
     say(Severity::error, handed_over.error());
     return kFailed;
   }
+  net::keep_memory_reserve();
   Signals signals;  // before any thread, so that all of them leave the signals to us
   ServiceManager service_manager;
   auto app = Application::start(std::move(*configuration), system_clock(), std::move(*handed_over),

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "server/http/connection.h"
+#include "server/net/memory_reserve.h"
 #include "server/net/say.h"
 
 namespace tallygate::net {
@@ -188,8 +189,9 @@ void Worker::watch(Member& connection) {
 Task<> Worker::accept(Acceptor& acceptor, Running) {
   Timer pause(*context_);
   while (!draining_) {
-    if (!workers_.may_accept()) {
-      counters_.pauses_at_limit.add();
+    const bool at_limit = !workers_.may_accept();
+    if (at_limit || is_memory_short()) {
+      (at_limit ? counters_.pauses_at_limit : counters_.pauses_for_errors).add();
       pause.expires_after(kAcceptPause);
       static_cast<void>(co_await pause.async_wait(kAwait));
       continue;
@@ -236,6 +238,7 @@ Task<> Worker::tick(Running) {
 
 void Worker::tick_once() {
   workers_.clock_watcher().look();
+  regain_memory_reserve();
   for (auto at = watched_.begin(); at != watched_.end();) {
     auto& connection = static_cast<http::Connection&>(*at);
     at = connection.on_tick(now_) ? std::next(at) : watched_.erase(at);

@@ -3,8 +3,10 @@ streams that nobody reads or that are closed, kills at every start."""
 
 import ctypes
 import errno
+import http.client
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import unittest
@@ -132,26 +134,39 @@ class MemoryTest(CommandTest):
         self.assertEqual(self.server.get(self.server.sign("/a")).status, 200)
 
     def try_once(self, url):
-        """True if it was answered in full; False if the connection was closed before."""
+        """True if it was answered in full; False if the connection was closed before, or refused."""
         try:
             with self.server.client() as client:
                 response = client.ask(url, close=True)
         except (Closed, ConnectionError):
             return False
-        if response.status == 503:
+        if response.status != 200:
             return False
-        self.assertEqual((response.status, response.body), (200, self.content))
+        self.assertEqual(response.body, self.content)
         return True
 
     def used(self, link):
-        return (self.server.links_show(link) or {"used": 0})["used"]
+        """As far as the server lives; one that has ended is started again."""
+        try:
+            return (self.server.links_show(link) or {"used": 0})["used"]
+        except (OSError, http.client.HTTPException):
+            self.server.process.wait(PATIENCE)
+            self.go_on()
+            return None
 
-    # P9, P10
-    def test_an_allocation_that_fails_costs_its_connection_and_no_other(self):
+    def go_on(self):
+        """Where half of a change to the ledger would have been left, the process has ended."""
+        if not self.server.is_running():
+            self.assertEqual(self.server.process.returncode, -signal.SIGABRT)
+            self.ends += 1
+            self.server.start()
+
+    # P9, P10, J1
+    def test_an_allocation_that_fails_costs_a_connection_and_no_count(self):
         self.serve()
-        pid = self.server.process.pid
-        for in_a_row in 1, 3:
-            step = lost = 0
+        exceptions = 0
+        for in_a_row in 1, 2, 3:
+            self.ends = lost = step = 0
             while True:
                 before = self.server[2]
                 link = new_link_id()
@@ -160,19 +175,25 @@ class MemoryTest(CommandTest):
                 self.server[0] = step
                 lost += not self.try_once(url)
                 self.server[0] = -1
+                exceptions = max(exceptions, self.exceptions())
                 # Nobody is left with a copy that cannot be finished, and accepting goes on.
-                eventually(lambda: self.used(link) == 1 or self.try_once(url))
-                self.server.expect_link(link, used=1, copies=1)
+                eventually(lambda: self.try_once(url) or self.used(link) == 1)
+                eventually(lambda: self.used(link), 1)
                 step += 1
                 if self.server[2] == before and step > 8:
                     break  # so many allocations there were none
-            self.assertGreater(lost, 2)
-        self.assertEqual(self.server.process.pid, pid)
-        self.assertTrue(self.server.is_running())
-        exceptions = scrape(self.server).get("tallygate_exceptions_total")
-        self.assertTrue(0 < exceptions <= self.server[2], (exceptions, self.server[2]))
+            self.assertGreater(lost, 0, in_a_row)
+            if in_a_row == 1:
+                self.assertEqual(self.ends, 0)  # there is a reserve
+        self.assertGreater(exceptions, 0)
         self.assertIn(" ended: no memory left\n", self.server.stderr())
-        eventually(lambda: health(self.server)["connections"], 0)
+        eventually(lambda: self.server.links_show(link)["in_flight"], 0)
+
+    def exceptions(self):
+        try:
+            return scrape(self.server).get("tallygate_exceptions_total")
+        except (OSError, http.client.HTTPException):
+            return 0
 
 
 # -- descriptors that run out ----------------------------------------------------------------------
