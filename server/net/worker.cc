@@ -189,9 +189,8 @@ void Worker::watch(Member& connection) {
 Task<> Worker::accept(Acceptor& acceptor, Running) {
   Timer pause(*context_);
   while (!draining_) {
-    const bool at_limit = !workers_.may_accept();
-    if (at_limit || is_memory_short()) {
-      (at_limit ? counters_.pauses_at_limit : counters_.pauses_for_errors).add();
+    if (!workers_.may_accept()) {
+      counters_.pauses_at_limit.add();
       pause.expires_after(kAcceptPause);
       static_cast<void>(co_await pause.async_wait(kAwait));
       continue;
@@ -206,6 +205,11 @@ Task<> Worker::accept(Acceptor& acceptor, Running) {
       pause.expires_after(kAcceptPause);
       static_cast<void>(co_await pause.async_wait(kAwait));
       continue;
+    }
+    while (is_memory_short() && !draining_) {
+      counters_.pauses_for_errors.add();
+      pause.expires_after(kAcceptPause);
+      static_cast<void>(co_await pause.async_wait(kAwait));
     }
     (acceptor.is_tls ? counters_.accepted_https : counters_.accepted_http).add();
     auto connection = std::make_unique<http::Connection>(std::move(socket), peer,
