@@ -224,7 +224,7 @@ PendingAdmission::PendingAdmission(PendingAdmission&& other) noexcept
 
 PendingAdmission& PendingAdmission::operator=(PendingAdmission&& other) noexcept {
   if (this == &other) return *this;
-  if (ledger_ != nullptr) take_back(*ledger_);
+  if (ledger_ != nullptr) take_back(*ledger_, nullptr);
   decided_ = std::move(other.decided_);
   ledger_ = std::exchange(other.ledger_, nullptr);
   room_ = other.room_;
@@ -233,23 +233,25 @@ PendingAdmission& PendingAdmission::operator=(PendingAdmission&& other) noexcept
   return *this;
 }
 
+// The room may be at its own end.
 PendingAdmission::~PendingAdmission() {
-  if (ledger_ != nullptr) take_back(*ledger_);
+  if (ledger_ != nullptr) take_back(*ledger_, nullptr);
 }
 
-void PendingAdmission::take_back(Ledger& ledger) noexcept {
+void PendingAdmission::take_back(Ledger& ledger, WaitingRoom* room) noexcept {
   for (std::uint32_t i = 0; i < ranges_; ++i) {
-    ledger.close({decided_->link, decided_->first_flight + i}, 0, 0, false, room_);
+    ledger.close({decided_->link, decided_->first_flight + i}, 0, 0, false, room);
   }
 }
 
 Task<Result<Admission, Refusal>> PendingAdmission::outcome() {
-  Ledger* const ledger = std::exchange(ledger_, nullptr);
+  Ledger* const ledger = ledger_;
   if (ledger == nullptr) co_return decided_;
   bool durable = false;
   if (ticket_ != 0) durable = co_await room_->wait(*ledger->journal_, ticket_);
+  ledger_ = nullptr;
   if (!durable) {
-    take_back(*ledger);
+    take_back(*ledger, room_);
     decided_ = Refusal::unavailable;
   }
   co_return decided_;

@@ -76,7 +76,7 @@ class PendingAdmission {
  private:
   friend class Ledger;
   explicit PendingAdmission(Result<Admission, Refusal> decided) : decided_(std::move(decided)) {}
-  void take_back(Ledger& ledger) noexcept;
+  void take_back(Ledger& ledger, WaitingRoom* room) noexcept;
 
   Result<Admission, Refusal> decided_;
   Ledger* ledger_ = nullptr;  // null: nothing is to be waited for

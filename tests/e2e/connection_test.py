@@ -170,7 +170,7 @@ class TimeoutTest(TestCase):
             self.assertEqual(response.field("Connection"), "close")
             self.assertEqual(client.read_to_end(), b"")
 
-    def test_the_time_for_a_head_is_absolute(self):
+    def test_the_time_for_a_head_is_absolute(self):  # O3
         server = self.start_server({"server": {"header_timeout": "1s"}})
         with server.client() as client:
             client.socket.settimeout(0.2)  # a byte of the head at a time
@@ -215,7 +215,7 @@ class TimeoutTest(TestCase):
 
 
 class GoneClientTest(TestCase):
-    def test_nothing_is_left_of_clients_that_are_gone(self):
+    def test_nothing_is_left_of_clients_that_are_gone(self):  # H11
         server = self.start_server({"server": {"send_timeout": "1s", "header_timeout": "1s",
                                                "idle_timeout": "1s"}})
         (server.root / "big").touch()
@@ -248,7 +248,7 @@ class GoneClientTest(TestCase):
         for client in silent:
             client.close()
 
-    def test_the_server_outlives_a_storm_of_resets(self):
+    def test_the_server_outlives_a_storm_of_resets(self):  # O7
         server = self.start_server()
         server.write("/file.bin", CONTENT)
         for _ in range(500):

@@ -75,7 +75,7 @@ class MinimumRateTest(SlowTestCase):
 
     settings = {"server": {"threads": 1, "send_timeout": "2s", "min_rate": 20_000}}
 
-    def test_who_takes_less_is_ended_while_who_takes_more_is_not(self):
+    def test_who_takes_less_is_ended_while_who_takes_more_is_not(self):  # O4
         (slow_link, slow_url), (fair_link, fair_url) = self.link("/file", 1), self.link("/file", 1)
         slow, fair = self.begin(slow_url), self.begin(fair_url)
         ended = threading.Event()

@@ -100,7 +100,7 @@ TEST_F(OpenFilesTest, GivesTheSameObjectWhileTheFileIsTheSame) {
   EXPECT_EQ(open("/a"), first);
 }
 
-TEST_F(OpenFilesTest, NoticesAChangeThatKeptSizeAndTime) {
+TEST_F(OpenFilesTest, NoticesAChangeThatKeptSizeAndTime) {  // F11
   const auto path = dir.write("a", "text");
   const timespec times[2] = {{1, 0}, {1, 0}};
   ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);

@@ -243,7 +243,7 @@ TEST_F(JournalTest, DoesNotRotateWhileAGroupWaitsForRoom) {
 
 // -- failures -----------------------------------------------------------------------------------
 
-TEST_F(JournalTest, OnAFullDiskWaitsAndLosesNothing) {
+TEST_F(JournalTest, OnAFullDiskWaitsAndLosesNothing) {  // J4
   for (const error_code& full : {kDiskFull, kOverQuota}) {
     SCOPED_TRACE(full.message());
     const Ticket durable = journal->durable();
@@ -274,7 +274,7 @@ TEST_F(JournalTest, OnAFullDiskWaitsAndLosesNothing) {
   EXPECT_EQ(disk.repeated_syncs(), 0u);
 }
 
-TEST(Journal, ThatFailedOnceHasFailedForGood) {
+TEST(Journal, ThatFailedOnceHasFailedForGood) {  // J3
   const struct {
     const char* what;
     std::uint64_t call;  // of a batch: write, sync
