@@ -115,7 +115,7 @@ class ParallelTest(CountingTestCase):
         late.discard(size // 2 - MIB)
         self.server.expect_link(link, used=1, copies=1, traffic_bytes=size * 3 // 2)
 
-    def test_no_more_than_256_transfers_of_a_link_run_at_a_time(self):
+    def test_no_more_than_256_transfers_of_a_link_run_at_a_time(self):  # O5
         size = 16 * MIB
         self.sparse("/file", size)
         link, url = self.link("/file", 1000)

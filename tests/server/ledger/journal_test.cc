@@ -130,7 +130,7 @@ TEST_F(JournalTest, ClosesAGroupBeforeItOutgrowsASmallSegment) {
   for (const BatchHead& head : batches()) EXPECT_LE(head.payload_bytes, (16u << 10) + 5000);
 }
 
-TEST(Journal, IsUnavailableWhileTooMuchWaits) {
+TEST(Journal, IsUnavailableWhileTooMuchWaits) {  // O6
   JournalRig rig(32 << 20);
   EXPECT_FALSE(rig.journal->is_unavailable());
   for (int i = 0; i < 300; ++i) ASSERT_NE(rig.append(1, 60'000), 0u);
