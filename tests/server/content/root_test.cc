@@ -161,13 +161,24 @@ TEST_F(ContentRootTest, RefusesTheSameWithoutWaiting) {
   }
 }
 
-TEST_F(ContentRootTest, WaitsForEverythingOnAKernelThatCannotTell) {  // F3
+TEST_F(ContentRootTest, WaitsForEverythingOnAKernelThatCannotTell) {
   std::thread old([&] {
     if (!refuse_call(SYS_openat2, EINVAL)) GTEST_SKIP() << "no seccomp here";
     EXPECT_EQ(root.open_cached("/music/a.flac").error(),
               boost::system::errc::resource_unavailable_try_again);
     EXPECT_EQ(root.look_cached("/music/a.flac").error(),
               boost::system::errc::resource_unavailable_try_again);
+  });
+  old.join();
+}
+
+TEST(ContentRoot, IsNotServedFromWhereTheKernelDoesNotKeepToIt) {  // F3
+  const TempDir dir;
+  std::thread old([&] {
+    if (!refuse_call(SYS_openat2, ENOSYS)) GTEST_SKIP() << "no seccomp here";
+    const auto root = ContentRoot::open(dir.str());
+    ASSERT_FALSE(root);
+    EXPECT_EQ(root.error().find("openat2(2) is not available"), 0u) << root.error();
   });
   old.join();
 }
