@@ -361,6 +361,7 @@ Journal::Written Journal::write(Group& group, bool end) {
   if (no_room_) {
     const std::lock_guard lock(mutex_);
     no_room_ = refusing_ = false;
+    untaken_since_ = pending_.empty() ? 0 : steady_ns();
     trouble_.clear();
   }
   return Written::done;
