@@ -95,6 +95,7 @@ class Serve(CommandTest):
         self.assertEqual((status, health["status"]), (200, "ok"))
         self.assertEqual(health["ledger"], {"links": 1})
         self.assertEqual(health["version"], server.command("--version").stdout.strip())
+        self.assertEqual(health["clock"], {"steps": 0})
         self.assertNotIn("shop", health)
         self.assertGreaterEqual(health["loop_stall"]["longest_ms"], 0)  # rounded
         eventually(lambda: any(ask_admin(server, "GET", "/healthz")[1]["loop_stall"]
