@@ -144,6 +144,28 @@ std::uint32_t Account::end(std::uint32_t flight, std::uint64_t acked, std::uint6
   return delivered + closed;
 }
 
+// -- from one process to the next ----------------------------------------------------------------
+
+void Account::lease_all(Entries& out) {
+  for (Flight& f : meters_.all_flights()) {
+    if (f.upto == f.last || !meters_.lease(f.id, f.last) || !f.journaled) continue;
+    record(Leased{f.id, f.upto}, out);
+  }
+  adopt_flights(out);
+}
+
+std::uint64_t Account::leased_upto(std::uint32_t flight) const {
+  const auto& flights = meters_.all_flights();
+  const auto it = std::ranges::find(flights, flight, &Flight::id);
+  return it == flights.end() ? 0 : it->upto;
+}
+
+void Account::lose(std::uint32_t flight, Entries& out) {
+  if (meters_.find(flight) == nullptr) return;
+  record(Lost{flight}, out);
+  static_cast<void>(apply(Lost{flight}, out));
+}
+
 void record_ended(std::string_view link_id, TransferEnded transfer, Entries& out) {
   append(out, link_id, transfer);
   add_event(out, std::string(link_id), std::move(transfer));
@@ -318,6 +340,17 @@ bool Account::apply(const TransferEnded& change, Entries& out) {
 
 bool Account::apply(const Crashed&, Entries& out) {
   meters_.crash();
+  report(out);
+  return true;
+}
+
+bool Account::apply(const Lost& change, Entries& out) {
+  const Flight* f = meters_.find(change.flight);
+  if (f == nullptr) return false;
+  const bool detached = f->meter->detached;
+  const std::uint32_t reset_gen = f->meter->reset_gen;
+  const std::uint32_t copies = meters_.lose(change.flight);
+  if (detached) count_detached(reset_gen, copies, out);
   report(out);
   return true;
 }

@@ -84,6 +84,16 @@ class Account final : public Recycled<Account> {
   std::uint32_t close(std::uint32_t flight, std::uint64_t acked, std::uint64_t left, bool completed,
                       Entries& out);
 
+  // -- a process hands the ledger over to another one
+  // Leases every transfer in flight to its end, unlimited ones as well, so that the journal has all
+  // of them. One that the traffic left does not pay for keeps the lease that it has.
+  void lease_all(Entries& out);
+  // Bytes before it are leased; 0: no such transfer is in flight.
+  [[nodiscard]] std::uint64_t leased_upto(std::uint32_t flight) const;
+  // Nobody will say what became of the transfer: what is leased and not settled counts as
+  // delivered, and is in doubt. Nothing happens if it is over.
+  void lose(std::uint32_t flight, Entries& out);
+
   // -- the shop
   // `own`: what the link's own row says; `in_force`: that, combined with its folder's.
   void hear(const shop::Word& own, const shop::Word& in_force, Entries& out);
@@ -110,6 +120,7 @@ class Account final : public Recycled<Account> {
   [[nodiscard]] const Signed& signed_terms() const { return signed_; }
   [[nodiscard]] bool unfinished_copy() const { return meters_.unfinished_copy(); }
   [[nodiscard]] std::size_t in_flight() const { return meters_.flights(); }
+  [[nodiscard]] const auto& flights() const { return meters_.all_flights(); }
   // Nothing has been recorded of it: as if it had never been asked for.
   [[nodiscard]] bool is_blank() const {
     return !identity_.used && !signed_.seen && spoken_ == Spoken{} && in_flight() == 0;
@@ -143,6 +154,7 @@ class Account final : public Recycled<Account> {
   bool apply(const Crashed& change, Entries& out);
   bool apply(const Forgotten& change, Entries& out);
   bool apply(const Resolved& change, Entries& out);
+  bool apply(const Lost& change, Entries& out);
 
   Identity identity_;
   Signed signed_;

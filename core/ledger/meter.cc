@@ -326,6 +326,21 @@ void Meters::crash() {
   drop_if(meters_, [](const auto& m) { return m->detached; });
 }
 
+std::uint32_t Meters::lose(std::uint32_t flight) {
+  Flight* f = find(flight);
+  TALLYGATE_ASSERT(f != nullptr);
+  Meter& m = *f->meter;
+  if (!m.detached && f->first < f->upto) {
+    // Transfers are lost one by one here, and each of them may have had a copy of the limit's own.
+    const Uint128 leased = std::min<Uint128>(f->upto - f->first, m.size);
+    const Uint128 most = Uint128{m.size} * std::max<std::uint64_t>(1, limit_.value_or(1));
+    m.doubt = static_cast<std::uint64_t>(
+        std::max<Uint128>(m.doubt, std::min<Uint128>(m.doubt + leased, most)));
+  }
+  const std::uint32_t copies = deliver(*f, f->upto);
+  return copies + close(flight, 0, true);
+}
+
 bool Meters::has_doubt() const {
   return std::ranges::any_of(meters_, [](const auto& m) { return m->doubt != 0; });
 }

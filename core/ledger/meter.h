@@ -117,6 +117,8 @@ class Meters {
   std::uint32_t close(std::uint32_t flight, std::uint64_t left, bool completed);
   // The process died: what was leased and not settled counts as delivered, and is in doubt.
   void crash();
+  // The same for one transfer. Returns the copies that this completed.
+  std::uint32_t lose(std::uint32_t flight);
   [[nodiscard]] bool has_doubt() const;
   // What was in doubt did arrive.
   void resolve_doubt();

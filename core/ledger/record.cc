@@ -89,6 +89,9 @@ void put(ByteWriter& w, const TransferEnded& r) {
 void put(ByteWriter&, const Crashed&) {}
 void put(ByteWriter&, const Forgotten&) {}
 void put(ByteWriter&, const Resolved&) {}
+void put(ByteWriter& w, const Lost& r) {
+  w.put(r.flight);
+}
 
 VersionKey get_version(ByteReader& r) {
   return {r.get<std::uint64_t>()};
@@ -167,6 +170,9 @@ bool get(ByteReader& r, TransferEnded& out) {
 void get(ByteReader&, Crashed&) {}
 void get(ByteReader&, Forgotten&) {}
 void get(ByteReader&, Resolved&) {}
+void get(ByteReader& r, Lost& out) {
+  out.flight = r.get<std::uint32_t>();
+}
 
 // The number of an alternative.
 template <class T, class Variant>
@@ -228,6 +234,7 @@ template void append(Entries&, std::string_view, const TransferEnded&);
 template void append(Entries&, std::string_view, const Crashed&);
 template void append(Entries&, std::string_view, const Forgotten&);
 template void append(Entries&, std::string_view, const Resolved&);
+template void append(Entries&, std::string_view, const Lost&);
 
 std::optional<RecordHead> peek_record(std::string_view bytes) {
   ByteReader r(bytes);

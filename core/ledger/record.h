@@ -98,13 +98,18 @@ struct Crashed {
 struct Forgotten {
   friend bool operator==(const Forgotten&, const Forgotten&) = default;
 };
+// The process that held this transfer is gone, and with it what it knew: its lease is in doubt.
+struct Lost {
+  std::uint32_t flight = 0;
+  friend bool operator==(const Lost&, const Lost&) = default;
+};
 // What a crash had left in doubt did arrive, as the shop knows: it may not be fetched once more.
 struct Resolved {
   friend bool operator==(const Resolved&, const Resolved&) = default;
 };
 
 using Change = std::variant<Used, Signed, Spoken, LimitSet, Opened, Leased, Settled, Closed,
-                            Delivered, TransferEnded, Crashed, Forgotten, Resolved>;
+                            Delivered, TransferEnded, Crashed, Forgotten, Resolved, Lost>;
 struct Record {
   std::string link_id;  // at most 255 bytes, never empty
   Change what;

@@ -8,6 +8,7 @@
 
 #include "core/config/combination.h"
 #include "core/config/reload.h"
+#include "server/command/handover.h"
 #include "server/command/progress.h"
 #include "server/net/say.h"
 
@@ -105,9 +106,12 @@ std::string Application::open_shop(const Configuration& configuration) {
   return {};
 }
 
-std::string Application::open_ledger(const Configuration& configuration) {
+std::string Application::open_ledger(const Configuration& configuration, Descriptor handed_over,
+                                     bool run_goes_on) {
   const auto& settings = configuration.settings;
-  auto directory = ledger::open_directory(settings.ledger.dir, true);
+  Result<std::unique_ptr<ledger::Directory>> directory =
+      handed_over ? ledger::use_directory(std::move(handed_over))
+                  : ledger::open_directory(settings.ledger.dir, true);
   if (!directory) return "ledger.dir " + settings.ledger.dir + ": " + directory.error().message();
   // Locked before the outbox is touched, so that a second server changes nothing.
   if (const error_code ec = (*directory)->lock()) {
@@ -119,6 +123,7 @@ std::string Application::open_ledger(const Configuration& configuration) {
   ledger::Ledger::Options options;
   options.waste_permille = settings.metering.waste_permille;
   options.keep_expired = keep_expired(settings);
+  options.continues = run_goes_on;
   ledger::Journal::Follower follower;
   if (sync_) {
     options.follower_cursor = [sync = sync_.get()] { return sync->consumed_seq(); };
@@ -204,27 +209,38 @@ net::Reloaded Application::do_reload() {
 
 Result<std::unique_ptr<Application>, std::string> Application::start(
     Configuration configuration, const Clock& clock, net::HandedOver handed_over,
-    std::function<void()> on_drain) {
+    std::function<void()> on_drain, std::unique_ptr<Predecessor> predecessor) {
   std::unique_ptr<Application> app(new Application(configuration, clock));
   const auto& settings = configuration.settings;
   const unsigned threads = settings.server.threads != 0
                                ? settings.server.threads
                                : std::max(1u, std::thread::hardware_concurrency());
 
-  // The ports first: a server that cannot have them leaves no trace.
-  auto listeners = net::bind_listeners(settings, threads, std::move(handed_over));
-  if (!listeners) return listeners.error();
-  app->addresses_ = listeners->addresses;
-
   auto root = content::ContentRoot::open(settings.content.root);
   if (!root) return root.error();
   app->root_ = std::make_unique<content::ContentRoot>(std::move(*root));
   const auto types = read_file(kMediaTypesFile);
   app->types_ = std::make_unique<http::MediaTypes>(types ? *types : std::string());
+
+  Predecessor::Given given;
+  if (predecessor) {
+    auto taken = predecessor->take(handover_terms(settings));
+    if (!taken) return taken.error();
+    given = std::move(*taken);
+    handed_over = std::move(given.sockets);
+  }
+  // The ports before all that is written: a server that cannot have them leaves no trace.
+  auto listeners = net::bind_listeners(settings, threads, std::move(handed_over));
+  if (!listeners) return listeners.error();
+  app->addresses_ = listeners->addresses;
   auto log = http::AccessLog::open(settings.log);
   if (!log) return log.error();
   app->access_log_ = std::move(*log);
-  if (std::string wrong = app->open_ledger(configuration); !wrong.empty()) return wrong;
+  if (std::string wrong =
+          app->open_ledger(configuration, std::move(given.directory), given.run_goes_on);
+      !wrong.empty()) {
+    return wrong;
+  }
 
   app->services_ = std::make_unique<net::Services>(
       net::Services{app->policies_, clock, *app->root_, *app->types_, *app->ledger_,
@@ -256,6 +272,10 @@ Result<std::unique_ptr<Application>, std::string> Application::start(
   if (std::string wrong = app->workers_->start(std::move(*listeners)); !wrong.empty()) {
     return wrong;
   }
+  if (predecessor) {
+    app->predecessor_ = std::move(predecessor);
+    app->predecessor_->follow(*app->ledger_);
+  }
   return app;
 }
 
@@ -266,6 +286,35 @@ Pulse Application::pulse() const {
   }
   pulse.journal_busy_for = ledger_->journal_busy_for();
   return pulse;
+}
+
+Result<pid_t, std::string> Application::hand_over(const std::function<bool()>& may_wait) {
+  // Connections that have something to ask, or have only just come, are answered here.
+  constexpr std::chrono::milliseconds kFirstAnswers{300};
+  if (predecessor_ && !predecessor_->has_ended()) {
+    return std::string("the process before this one still finishes its transfers");
+  }
+  if (std::string wrong = ledger_->failure(); !wrong.empty()) {
+    return "the ledger cannot be handed over: " + wrong;
+  }
+  auto successor = Successor::start(file_, handover_terms(policies_.current()->settings), may_wait);
+  if (!successor) return successor.error();
+  successor_ = std::move(*successor);
+
+  // From here on there is no way back.
+  const std::vector<net::BoundSocket> sockets = workers_->give_up_sockets();
+  workers_->close_idle(kFirstAnswers);
+  reloader_->stop();
+  admin_->stop();
+  if (sync_) sync_->hand_over();
+  if (!ledger_->hand_over([next = successor_.get()](auto records) { next->tell(records); })) {
+    say(Severity::error, "not all of the ledger could be written: " + ledger_->failure());
+  }
+  if (!successor_->give(sockets, ledger_->directory(), ledger_->has_begun_run())) {
+    say(Severity::error, "the new process has ended before it could serve");
+  }
+  ledger_->let_go();
+  return successor_->process_id();
 }
 
 Application::~Application() {
@@ -281,6 +330,7 @@ void Application::drain(const std::atomic<bool>& at_once) {
     // Nobody waits for the journal any more; what it has yet to write belongs to the shop too.
     static_cast<void>(ledger_->flush());
   }
+  predecessor_.reset();
   // Both answer whoever still asks, the admin interface among them.
   if (sync_) sync_->stop();
   if (reloader_) reloader_->stop();
@@ -288,6 +338,7 @@ void Application::drain(const std::atomic<bool>& at_once) {
   workers_.reset();  // its frames may still tell the ledger something, what is posted the admin
   admin_.reset();
   ledger_.reset();
+  successor_.reset();  // told to the end
 }
 
 }  // namespace tallygate::command

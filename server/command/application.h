@@ -15,7 +15,9 @@
 #include "core/http/mime.h"
 #include "server/admin/admin.h"
 #include "server/command/configuration.h"
+#include "server/command/predecessor.h"
 #include "server/command/reloader.h"
+#include "server/command/successor.h"
 #include "server/content/root.h"
 #include "server/http/access_log.h"
 #include "server/ledger/ledger.h"
@@ -36,11 +38,12 @@ struct Pulse {
 class Application {
  public:
   // Everything that can fail fails here, before anything is served. The error is for the operator.
-  // Sockets that were handed over are used instead of binding (listeners.h). `on_drain` is called,
-  // on the admin thread, when somebody asks for the end there; empty: nobody can.
+  // Sockets that were handed over are used instead of binding (listeners.h). With a predecessor
+  // they come from there, and so does the ledger. `on_drain` is called, on the admin thread, when
+  // somebody asks for the end there; empty: nobody can.
   [[nodiscard]] static Result<std::unique_ptr<Application>, std::string> start(
       Configuration configuration, const Clock& clock, net::HandedOver handed_over = {},
-      std::function<void()> on_drain = {});
+      std::function<void()> on_drain = {}, std::unique_ptr<Predecessor> predecessor = {});
   ~Application();  // drains at once
   Application(const Application&) = delete;
   Application& operator=(const Application&) = delete;
@@ -60,6 +63,10 @@ class Application {
   // How often each worker has ticked, and how long the disk has not answered the journal: for
   // whoever watches that they move. Any thread, until drain().
   [[nodiscard]] Pulse pulse() const;
+  // Starts a process that takes over and gives it all but the transfers in flight: those end here,
+  // which is left to drain(). Who connects meanwhile waits for the new process to read the ledger.
+  // The error is for the operator; this process serves on then. `may_wait`: Successor::start.
+  [[nodiscard]] Result<pid_t, std::string> hand_over(const std::function<bool()>& may_wait);
   // Finishes running transfers within drain_timeout, settles, syncs, tells the shop. `at_once` cuts
   // the waiting short. Idempotent.
   void drain(const std::atomic<bool>& at_once);
@@ -69,7 +76,9 @@ class Application {
   [[nodiscard]] Result<std::vector<net::SslContext>, std::string> make_contexts(
       const net::TlsCertificates& certificates);
   [[nodiscard]] std::string open_shop(const Configuration& configuration);
-  [[nodiscard]] std::string open_ledger(const Configuration& configuration);
+  // `handed_over`: the ledger's directory, if another process had it; `run_goes_on`: with its run.
+  [[nodiscard]] std::string open_ledger(const Configuration& configuration, Descriptor handed_over,
+                                        bool run_goes_on);
   // Both on the reloader's thread.
   [[nodiscard]] net::Reloaded do_reload();
   [[nodiscard]] std::vector<std::string> take_in(const Configuration& configuration);
@@ -80,8 +89,10 @@ class Application {
   std::unique_ptr<content::ContentRoot> root_;
   std::unique_ptr<http::MediaTypes> types_;
   std::unique_ptr<http::AccessLog> access_log_;
-  std::unique_ptr<shop::Sync> sync_;  // null: no shop
+  std::unique_ptr<shop::Sync> sync_;      // null: no shop
+  std::unique_ptr<Successor> successor_;  // hears what the ledger records, once it is there
   std::unique_ptr<ledger::Ledger> ledger_;
+  std::unique_ptr<Predecessor> predecessor_;  // tells the ledger what it still finishes
   disk::BlockingPool blocking_pool_;
   std::unique_ptr<net::Services> services_;
   std::shared_ptr<net::TlsTicketKeys> tickets_;  // survive a reload

@@ -48,6 +48,26 @@ void reopen_log(Application& app) {
 // arrive, the journal is synced, the shop is told.
 constexpr std::chrono::seconds kBehindDrain{20};
 
+// False: the new process did not come up, and this one serves on.
+bool hand_over(Application& app, ServiceManager& service_manager, Signals& signals) {
+  constexpr std::chrono::seconds kAtMost{60};
+  say(Severity::info, "handing over: starting a new process");
+  const auto deadline = std::chrono::steady_clock::now() + kAtMost;
+  const auto process_id = app.hand_over([&signals, deadline] {
+    return !signals.stopped() && std::chrono::steady_clock::now() < deadline;
+  });
+  if (!process_id) {
+    say(Severity::error, "not handed over, serving on: " + process_id.error());
+    return false;
+  }
+  service_manager.handed_over(*process_id);
+  say(Severity::info,
+      fmt::format("handed over to process {}; finishing what is in flight", *process_id));
+  app.drain(signals.at_once());
+  say(Severity::info, "done");
+  return true;
+}
+
 int serve(const std::string& file) {
   auto configuration = load_configuration(file, Purpose::serving);
   if (!configuration) {
@@ -63,10 +83,12 @@ int serve(const std::string& file) {
     return kFailed;
   }
   net::keep_memory_reserve();
+  auto predecessor = Predecessor::find();
   Signals signals;  // before any thread, so that all of them leave the signals to us
   ServiceManager service_manager;
-  auto app = Application::start(std::move(*configuration), system_clock(), std::move(*handed_over),
-                                [&signals] { signals.ask_to_stop(); });
+  auto app = Application::start(
+      std::move(*configuration), system_clock(), std::move(*handed_over),
+      [&signals] { signals.ask_to_stop(); }, std::move(predecessor));
   if (!app) {
     say(Severity::error, app.error());
     return kFailed;
@@ -78,7 +100,9 @@ int serve(const std::string& file) {
   service_manager.ready(fmt::format("serving on {}", fmt::join((*app)->addresses(), ", ")),
                         [&app] { return (*app)->pulse(); });
   for (auto asked = signals.wait(); asked != Signals::Asked::stop; asked = signals.wait()) {
-    if (asked == Signals::Asked::reload) {
+    if (asked == Signals::Asked::hand_over) {
+      if (hand_over(**app, service_manager, signals)) return kDone;
+    } else if (asked == Signals::Asked::reload) {
       service_manager.reloading();
       (*app)->reload([&service_manager](const net::Reloaded&) { service_manager.reloaded(); });
     } else {

@@ -55,6 +55,11 @@ void ServiceManager::reloaded() const {
   tell("READY=1");
 }
 
+void ServiceManager::handed_over(std::int64_t process_id) {
+  end_watching();
+  tell(fmt::format("MAINPID={}", process_id));
+}
+
 void ServiceManager::stopping(std::string_view status, std::chrono::milliseconds at_most) {
   end_watching();
   tell(fmt::format("STOPPING=1\nSTATUS={}", status));

@@ -11,6 +11,7 @@ Signals::Signals() {
   sigaddset(&set_, SIGINT);
   sigaddset(&set_, SIGHUP);
   sigaddset(&set_, SIGUSR1);
+  sigaddset(&set_, SIGUSR2);
   pthread_sigmask(SIG_BLOCK, &set_, nullptr);
   thread_ = std::thread([this] {
     for (;;) {
@@ -21,6 +22,8 @@ Signals::Signals() {
         reload_ = true;
       } else if (signal == SIGUSR1) {
         reopen_log_ = true;
+      } else if (signal == SIGUSR2) {
+        hand_over_ = true;
       } else if (stopped_.exchange(true)) {
         at_once_ = true;
       }
@@ -48,6 +51,7 @@ Signals::Asked Signals::wait() {
     if (stopped_) return Asked::stop;
     if (reload_.exchange(false)) return Asked::reload;
     if (reopen_log_.exchange(false)) return Asked::reopen_log;
+    if (hand_over_.exchange(false)) return Asked::hand_over;
     came_.wait(seen);
   }
 }

@@ -1,5 +1,6 @@
 // SIGTERM and SIGINT, taken by a thread of its own: the first asks to drain, the second insists.
-// SIGHUP asks to reload, SIGUSR1 to open the access log anew.
+// SIGHUP asks to reload, SIGUSR1 to open the access log anew, SIGUSR2 to hand over to a new
+// process.
 #pragma once
 #include <atomic>
 #include <csignal>
@@ -12,7 +13,7 @@ namespace tallygate::command {
 // SIGPIPE is ignored for good, since sendfile(2) cannot be told not to raise it.
 class Signals {
  public:
-  enum class Asked : std::uint8_t { reload, reopen_log, stop };
+  enum class Asked : std::uint8_t { reload, reopen_log, hand_over, stop };
 
   Signals();
   ~Signals();
@@ -32,6 +33,7 @@ class Signals {
   std::atomic<unsigned> came_{0};  // signals, for wait()
   std::atomic<bool> reload_{false};
   std::atomic<bool> reopen_log_{false};
+  std::atomic<bool> hand_over_{false};
   std::atomic<bool> stopped_{false};
   std::atomic<bool> at_once_{false};
   std::atomic<bool> ending_{false};

@@ -101,6 +101,10 @@ class Connection final : public net::Member, public Recycled<Connection> {
   void see_transfers(std::string_view link, std::size_t most, net::TransfersSeen& out) const;
   // Ends the connection if the transfer of that number is its own.
   bool cut_transfer(std::uint64_t number);
+  // Its client may be about to be answered: a head is on its way, or it has only just come.
+  [[nodiscard]] bool is_unanswered() const {
+    return phase_ == Phase::head || (phase_ == Phase::idle && started_ == Time{});
+  }
   // Closes it if it is between two requests; otherwise after the answer at hand.
   void drain();
   // Sends no more; what is on its way may still arrive.

@@ -65,16 +65,20 @@ void Journal::start() {
   });
 }
 
+void Journal::end_thread() {
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  while (turn()) {
+  }
+}
+
 void Journal::stop() {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
     stopping_ = true;
   }
-  wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
-  while (turn()) {
-  }
+  end_thread();
   if (has_failed()) return;
   if (stuck_) return fail(make_error_code(boost::system::errc::no_space_on_device));
   // What stands before this mark can be told from a torn end for ever.
@@ -84,13 +88,31 @@ void Journal::stop() {
   static_cast<void>(write(nothing, true));
 }
 
+bool Journal::hand_over(Successor successor) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+    stopping_ = true;
+    successor_ = std::move(successor);
+  }
+  end_thread();
+  return !has_failed() && !stuck_;
+}
+
 // -- any thread ---------------------------------------------------------------------------------
+
+Ticket Journal::last() const {
+  const std::lock_guard lock(mutex_);
+  return next_seq_;
+}
 
 Ticket Journal::append(Entries& entries, bool kick_now) {
   Ticket ticket = 0;
   {
     const std::lock_guard lock(mutex_);
-    if (!has_failed() && !stopping_) {
+    if (successor_) {
+      successor_(entries.bytes);
+    } else if (!has_failed() && !stopping_) {
       if (pending_.empty()) untaken_since_ = steady_ns();
       if (pending_.empty() || pending_.back().bytes.size() >= group_bytes_max_) {
         if (empty_.empty()) {

@@ -34,6 +34,8 @@ class Journal {
   using Follower = std::function<void(std::vector<Event>)>;
   // Called on the journal's thread when the next segment is needed soon.
   using NeedSegment = std::function<void()>;
+  // Takes what another process is to write. Called with a lock held, in order; must not block.
+  using Successor = std::function<void(std::string_view records)>;
 
   // `segment` is fresh. `place` is where it begins. Each segment that was filled is followed by one
   // of twice its length, up to `segment_bytes_max`.
@@ -48,6 +50,9 @@ class Journal {
   // Writes what waits, as far as the disk takes it, and a mark of the orderly stop; ends the
   // thread.
   void stop();
+  // Another process writes from now on, in the same run: what waits is written, the thread ends,
+  // and what is appended later goes to `successor`. False: not all could be written.
+  bool hand_over(Successor successor);
   // Writes one group. False: there is none, or no room for it.
   bool turn();
 
@@ -60,6 +65,8 @@ class Journal {
   void kick();
   // Everything up to this ticket is on disk, and the follower has been told.
   [[nodiscard]] Ticket durable() const { return durable_.load(); }
+  // Behind all that was appended so far.
+  [[nodiscard]] Ticket last() const;
   // For good.
   [[nodiscard]] bool has_failed() const { return failed_.load(); }
   // Nobody should be admitted who needs a lease: it has failed, waits for space, the disk has not
@@ -104,6 +111,7 @@ class Journal {
   };
   enum class Written : std::uint8_t { done, no_room, failed };
   void run();
+  void end_thread();
   [[nodiscard]] Written write(Group& group, bool end);
   [[nodiscard]] error_code sync();
   [[nodiscard]] bool take_next_segment(bool filled);
@@ -147,6 +155,7 @@ class Journal {
   bool cannot_make_segment_ = false;
   bool rotate_ = false;
   bool stopping_ = false;
+  Successor successor_;  // empty: this is the one that writes
   std::string trouble_;
 
   std::mutex rooms_mutex_;

@@ -20,13 +20,11 @@ constexpr std::chrono::seconds kFlushTimeout{10};
 // Reads what the files have into `links`. A damaged snapshot is passed over for the one before it,
 // if the journal reaches back so far: nothing is lost then, and the operator hears of it.
 Result<Chronicle, std::string> recover(Directory& directory, ChronicleOptions& options,
-                                       Links& links,
+                                       const VisitLink& visit, Links& links,
                                        const std::function<void(const std::string&)>& note) {
   std::string first_error;
   for (;;) {
-    auto read = read_chronicle(directory, options, [&links](const StoredLink& link) {
-      links.lock(link.key).put(link.key, link.image);
-    });
+    auto read = read_chronicle(directory, options, visit);
     if (read) {
       if (!first_error.empty()) {
         note(
@@ -72,13 +70,20 @@ Result<std::unique_ptr<Ledger>, std::string> Ledger::open(
   ChronicleOptions reading;
   reading.waste_permille = options.waste_permille;
   reading.from_disk = true;
-  reading.new_run = true;
+  reading.new_run = !options.continues;
   reading.verify_images = true;  // from here on they are taken for good
   if (follower) reading.cursor = options.follower_cursor ? options.follower_cursor() : 0;
   reading.threads = options.recovery_threads != 0
                         ? options.recovery_threads
                         : std::clamp(std::thread::hardware_concurrency(), 1u, kRecoveryThreadsMax);
-  auto found = recover(files, reading, ledger->links_, note);
+  Ledger* self = ledger.get();
+  auto found = recover(
+      files, reading,
+      [self](const StoredLink& link) {
+        self->links_.lock(link.key).put(link.key, link.image);
+        if (self->options_.continues) self->inherit(link);
+      },
+      ledger->links_, note);
   if (!found) return found.error();
   if (reading.cursor && *reading.cursor >= found->place.next_seq) {
     return fmt::format(
@@ -90,7 +95,7 @@ Result<std::unique_ptr<Ledger>, std::string> Ledger::open(
     note(fmt::format("{}: cut {} bytes of an unfinished last write", found->torn_file,
                      found->torn_bytes));
   }
-  if (found->in_flight != 0) {
+  if (found->in_flight != 0 && !options.continues) {
     note(
         fmt::format("{} transfers were in flight at the last stop; what was leased to them "
                     "counts as delivered",
@@ -103,7 +108,7 @@ Result<std::unique_ptr<Ledger>, std::string> Ledger::open(
   head.number = found->next_segment;
   head.ledger_id = found->place.ledger_id;
   while (head.ledger_id == 0) head.ledger_id = random_number();
-  head.run = found->run_max + 1;
+  head.run = options.continues ? found->place.run : found->run_max + 1;
   head.length = options.segment_bytes_min;
   if (found->place.ledger_id == 0) found->place.chain = head.ledger_id;
   found->place.ledger_id = head.ledger_id;
@@ -123,7 +128,6 @@ Result<std::unique_ptr<Ledger>, std::string> Ledger::open(
     return fmt::format("cannot make {}: {}", segment_name(head.number), segment.error().message());
   }
 
-  Ledger* self = ledger.get();
   ledger->journal_ =
       std::make_unique<Journal>(std::move(*segment), found->place, options.segment_bytes_max, clock,
                                 std::move(follower), [self] { self->keeper_->wake(); });
@@ -190,7 +194,8 @@ PendingAdmission Ledger::ask(const AdmitRequest& request, WaitingRoom& room) noe
   Entries& entries = scratch();
   Account& account = links.find_or_make(admission.link, request.link_id);
   const auto admitted = account.admit(request, entries);
-  const bool refused = !admitted || (admitted->counted && journal_->is_unavailable());
+  const bool refused =
+      !admitted || (admitted->counted && (handing_over_ || journal_->is_unavailable()));
   if (admitted && refused) {
     // What was decided is taken back, and recorded as such.
     for (std::uint32_t i = 0; i < ranges; ++i) {
@@ -294,7 +299,15 @@ auto Ledger::change(FlightRef flight, WaitingRoom* room, F&& f) {
 PendingLease Ledger::lease(FlightRef flight, std::uint64_t upto, WaitingRoom& room) noexcept {
   auto links = links_.lock(flight.link);
   Entries& entries = scratch();
-  const LeaseAnswer answer = links.awake(flight.link).lease(flight.flight, upto, entries);
+  Account& account = links.awake(flight.link);
+  if (handing_over_ || account.leased_upto(flight.flight) >= upto) {
+    // What a hand-over has leased, it has also made durable, or is about to.
+    if (account.leased_upto(flight.flight) < upto) {
+      return PendingLease(PendingLease::Outcome::refused);
+    }
+    return PendingLease(*journal_, room, journal_->last());
+  }
+  const LeaseAnswer answer = account.lease(flight.flight, upto, entries);
   if (answer == LeaseAnswer::refused) return PendingLease(PendingLease::Outcome::refused);
   const Ticket ticket = record(entries, &room, Urgency::awaited);
   if (answer == LeaseAnswer::free) return PendingLease(PendingLease::Outcome::granted);
@@ -321,6 +334,73 @@ void Ledger::ended(std::string_view link_id, TransferEnded transfer, WaitingRoom
   Entries& entries = scratch();
   record_ended(link_id, std::move(transfer), entries);
   record(entries, room, Urgency::rides_along);
+}
+
+// -- from one process to the next ---------------------------------------------------------------
+
+bool Ledger::hand_over(Journal::Successor successor) {
+  handing_over_ = true;  // before the first shard is looked at: none gets another transfer then
+  for (std::size_t i = 0; i < Links::kShards; ++i) {
+    auto links = links_.lock_shard(i);
+    links.each_awake([this](Account& account) {
+      Entries& entries = scratch();
+      account.lease_all(entries);
+      record(entries, nullptr, Urgency::rides_along);
+    });
+  }
+  const bool durable = flush();
+  keeper_->stop();
+  return journal_->hand_over(std::move(successor)) && durable;
+}
+
+// A link that the process before has transfers of.
+void Ledger::inherit(const StoredLink& link) {
+  const auto terms = image_terms(link.image);
+  if (!terms || !terms->in_flight) return;
+  auto links = links_.lock(link.key);
+  Account* const account = links.find(link.key, link.id);
+  TALLYGATE_ASSERT(account != nullptr);
+  Inherited inherited{std::string(link.id), {}};
+  for (const Flight& flight : account->flights()) inherited.flights.push_back(flight.id);
+  const std::lock_guard lock(inherited_mutex_);  // of several threads that read
+  inherited_.push_back(std::move(inherited));
+}
+
+bool Ledger::take(std::string_view records) {
+  while (!records.empty()) {
+    const auto taken = take_record(records);
+    if (!taken) return false;
+    const LinkKey key = link_key(taken->link_id);
+    auto links = links_.lock(key);
+    Entries& entries = scratch();
+    Account& account = links.find_or_make(key, taken->link_id);
+    std::visit([&](const auto& change) { append(entries, taken->link_id, change); }, taken->what);
+    const bool makes_sense = account.replay(taken->what, entries);
+    if (makes_sense) record(entries, nullptr, Urgency::rides_along);
+    links.rest(key);
+    if (!makes_sense) return false;
+  }
+  return true;
+}
+
+std::size_t Ledger::lose_inherited() {
+  std::vector<Inherited> inherited;
+  {
+    const std::lock_guard lock(inherited_mutex_);
+    inherited.swap(inherited_);
+  }
+  std::size_t lost = 0;
+  for (const Inherited& link : inherited) {
+    change_known(link.link_id, [&](Account& account, Entries& entries) {
+      for (const std::uint32_t flight : link.flights) {
+        if (account.leased_upto(flight) == 0) continue;
+        account.lose(flight, entries);
+        ++lost;
+      }
+      return true;
+    });
+  }
+  return lost;
 }
 
 // -- the shop and the operator ------------------------------------------------------------------

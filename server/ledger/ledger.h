@@ -4,10 +4,12 @@
 // these were acknowledged (settle), this is over (close). Asking is asynchronous, because a fleet's
 // ledger will answer over a network; deciding takes one short lock of the link's shard.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -111,6 +113,8 @@ class Ledger {
     unsigned recovery_threads = 0;  // 0: one for each core, at most 4
     // False: no threads of its own; turn() does their work.
     bool background = true;
+    // The process before handed the ledger over: its run goes on, with its transfers in flight.
+    bool continues = false;
   };
   // Locks the directory, recovers, hands the follower what it has not seen, begins a new segment.
   // The error is for a person. `follower` is called here, and what it was given must be on its disk
@@ -173,6 +177,26 @@ class Ledger {
   // Waits until what was recorded so far is durable. False: it is not.
   bool flush();
 
+  // -- from one process to the next; any thread
+  // This one's part. All that is in flight is leased to its end and made durable; then nothing is
+  // written here any more, and what the transfers still tell goes to `successor`, in order (see
+  // Journal::Successor). Nobody is admitted any more who needs a lease. The other process may read
+  // the files when this returns. False: not all is durable, and what is not was not promised.
+  bool hand_over(Journal::Successor successor);
+  // Locked; what the other process needs besides. Good until let_go().
+  [[nodiscard]] int directory() const { return directory_->descriptor(); }
+  // The other process has it: the lock lasts as long as that one lives.
+  void let_go() { directory_.reset(); }
+  // Whether the files have anything of this run: if not, there is none to be continued.
+  [[nodiscard]] bool has_begun_run() const {
+    return options_.continues || journal_->bytes_written() != 0;
+  }
+  // The next one's, which `continues`. Of transfers that it did not begin itself: what the process
+  // before tells of them. False: these are not its records, and they are not taken.
+  [[nodiscard]] bool take(std::string_view records);
+  // And nothing more will come: those still in flight are in doubt. Returns how many.
+  std::size_t lose_inherited();
+
   // -- for tests, benches, and what runs without threads
   // ask(), and its outcome waited for.
   [[nodiscard]] Task<Result<Admission, Refusal>> admit(AdmitRequest request, WaitingRoom& room);
@@ -184,6 +208,7 @@ class Ledger {
   Ledger(std::unique_ptr<Directory> directory, const Options& options, bool has_follower);
   [[nodiscard]] std::optional<Spoken> spoken(std::string_view link_id) const;
   [[nodiscard]] bool forget(const StoredLink& link);
+  void inherit(const StoredLink& link);
   // Entries that are empty, with memory from before.
   [[nodiscard]] Entries& scratch() const;
   template <class F>
@@ -200,6 +225,14 @@ class Ledger {
   mutable Links links_;                   // looking wakes a link for a moment
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Keeper> keeper_;  // last: its thread ends first
+  std::atomic<bool> handing_over_{false};
+
+  struct Inherited {
+    std::string link_id;
+    std::vector<std::uint32_t> flights;
+  };
+  std::mutex inherited_mutex_;  // guards what follows
+  std::vector<Inherited> inherited_;
 };
 
 }  // namespace tallygate::ledger

@@ -72,6 +72,10 @@ class Links::Locked {
   void erase(const LinkKey& key) { shard_.resting.erase(key); }
   [[nodiscard]] bool is_awake(const LinkKey& key) const { return find_awake(key) != nullptr; }
   template <class Visit>
+  void each_awake(Visit&& visit) {
+    for (const Awake& link : shard_.awake) visit(*link.account);
+  }
+  template <class Visit>
   void each_resting(Visit&& visit) const {
     shard_.resting.each(std::forward<Visit>(visit));
   }

@@ -87,6 +87,7 @@ class PosixDirectory final : public Directory {
  public:
   explicit PosixDirectory(Descriptor fd) : fd_(std::move(fd)) {}
 
+  int descriptor() const override { return fd_.get(); }
   error_code lock() override {
     // A process that was killed may keep its files open for a moment.
     for (int attempt = 0;; ++attempt) {
@@ -138,6 +139,10 @@ class PosixDirectory final : public Directory {
 };
 
 }  // namespace
+
+std::unique_ptr<Directory> use_directory(Descriptor fd) {
+  return std::make_unique<PosixDirectory>(std::move(fd));
+}
 
 Result<std::unique_ptr<Directory>> open_directory(const std::string& path, bool create) {
   if (create && ::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return last_error();

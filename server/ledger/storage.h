@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "server/net/descriptor.h"
 
 namespace tallygate::ledger {
 
@@ -47,7 +48,8 @@ class Directory {
   Directory(const Directory&) = delete;
   Directory& operator=(const Directory&) = delete;
 
-  // Exclusive among processes until this object dies. `operation_would_block`: somebody has it.
+  // Exclusive among processes until this object dies, and whoever was given its descriptor has
+  // closed that. `operation_would_block`: somebody has it.
   [[nodiscard]] virtual error_code lock() = 0;
   [[nodiscard]] virtual Result<std::vector<std::string>> list() = 0;
   [[nodiscard]] virtual Result<std::unique_ptr<File>> open(const std::string& name) = 0;  // to read
@@ -55,8 +57,12 @@ class Directory {
   [[nodiscard]] virtual error_code rename(const std::string& from, const std::string& to) = 0;
   [[nodiscard]] virtual error_code remove(const std::string& name) = 0;
   [[nodiscard]] virtual error_code sync() = 0;
+  // To be handed to another process, with the lock; -1: there is none.
+  [[nodiscard]] virtual int descriptor() const { return -1; }
 };
 
+// One that another process has opened; if it has locked it, lock() succeeds.
+[[nodiscard]] std::unique_ptr<Directory> use_directory(Descriptor fd);
 // `create`: makes the directory (mode 0700) when it is absent; its parent must exist.
 [[nodiscard]] Result<std::unique_ptr<Directory>> open_directory(const std::string& path,
                                                                 bool create);

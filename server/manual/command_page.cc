@@ -71,6 +71,14 @@ settles what was delivered, and exits with 0. A second one does not wait.
 .TP
 \fBSIGHUP\fR
 It reads its settings again. A mistake in them changes nothing, and is said on standard error.
+.TP
+\fBSIGUSR1\fR
+It opens the file of its access log anew.
+.TP
+\fBSIGUSR2\fR
+A new process of the program that lies now where this one was started from takes over, with the
+listening sockets and the ledger. This one finishes the transfers that are in flight, within
+\fIserver.drain_timeout\fR. If the new one does not come up, this one serves on and says why.
 .SH "UNDER SYSTEMD"
 \fBtallygate serve\fR tells the service manager when it is ready, reloads and stops
 .RB ( Type=notify ),

@@ -1,4 +1,5 @@
-// Listening sockets that systemd opened for us (a .socket unit), told apart by their names:
+// Listening sockets that somebody else opened: the process before this one (server/command/
+// predecessor.h), or systemd for us (a .socket unit), told apart by their names:
 // FileDescriptorName=http or https. So tallygate serves on ports below 1024 without a capability,
 // and connections wait in the queue, instead of being refused, while it restarts.
 #pragma once
@@ -13,6 +14,7 @@ namespace tallygate::net {
 struct HandedOver {
   std::vector<Descriptor> http;
   std::vector<Descriptor> https;
+  bool from_systemd = false;
 };
 
 // Both empty where nothing was handed over. Before any thread is started, and once: it takes

@@ -118,22 +118,31 @@ std::string bind_all(std::string_view setting, const std::vector<config::ListenA
   return {};
 }
 
-// Each worker gets a descriptor of its own for every one of these sockets; empty: done.
+// Each worker gets a descriptor of its own for one socket of every address, and each socket a
+// worker; empty: done.
 std::string share_all(const std::vector<Descriptor>& handed_over, bool is_tls, Proxied& proxied,
                       Listeners& listeners) {
+  const auto failed = [](const error_code& ec) {
+    return "a listening socket that was handed over: " + ec.message();
+  };
+  std::vector<std::pair<Endpoint, std::vector<const Descriptor*>>> addresses;
   for (const Descriptor& socket : handed_over) {
-    const auto failed = [](const error_code& ec) {
-      return "a socket that systemd handed over: " + ec.message();
-    };
     const auto endpoint = bound_endpoint(socket);
     if (!endpoint) return failed(endpoint.error());
-    const bool is_v6 = endpoint->protocol() == boost::asio::ip::tcp::v6();
-    const config::ListenAddress address{endpoint->address().to_string(), endpoint->port()};
+    auto at =
+        std::ranges::find(addresses, *endpoint, [](const auto& entry) { return entry.first; });
+    if (at == addresses.end()) at = addresses.insert(at, {*endpoint, {}});
+    at->second.push_back(&socket);
+  }
+  for (const auto& [endpoint, sockets] : addresses) {
+    const bool is_v6 = endpoint.protocol() == boost::asio::ip::tcp::v6();
+    const config::ListenAddress address{endpoint.address().to_string(), endpoint.port()};
     const bool is_proxied = proxied.includes(address);
-    for (auto& sockets : listeners.sockets) {
-      Descriptor fd(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 3));
+    const std::size_t workers = listeners.sockets.size();
+    for (std::size_t i = 0; i < std::max(workers, sockets.size()); ++i) {
+      Descriptor fd(::fcntl(sockets[i % sockets.size()]->get(), F_DUPFD_CLOEXEC, 3));
       if (!fd) return failed(last_error());
-      sockets.push_back({std::move(fd), is_v6, is_tls, is_proxied});
+      listeners.sockets[i % workers].push_back({std::move(fd), is_v6, is_tls, is_proxied});
     }
     listeners.addresses.push_back(shown(address, is_tls, is_proxied));
   }
@@ -147,7 +156,7 @@ Result<Listeners, std::string> bind_listeners(const config::Settings& settings, 
   Listeners listeners;
   listeners.sockets.resize(workers);
   if (!handed_over.https.empty() && !settings.tls.is_on()) {
-    return "systemd handed over a socket named https, and there is no [tls] to serve on it";
+    return "a socket for https was handed over, and there is no [tls] to serve on it";
   }
   const auto& server = settings.server;
   Proxied proxied(server.proxy_protocol);

@@ -30,8 +30,9 @@ struct Listeners {
 // the setting, for the operator.
 //
 // Sockets that were handed over stand in for a setting's addresses, all of them: `http` ones for
-// server.listen, `https` ones for tls.listen. Such a socket has one queue, from which all workers
-// accept: who is idle comes first. It may be on a port that we could not bind. An address of
+// server.listen, `https` ones for tls.listen. Each gets a worker. Where an address has fewer
+// sockets than there are workers, several accept from one queue, as from systemd's, which is the
+// only one: who is idle comes first. It may be on a port that we could not bind. An address of
 // server.proxy_protocol must be that of a socket, whoever bound it: nothing else would tell a
 // listener that was meant to demand the header from one that was not.
 [[nodiscard]] Result<Listeners, std::string> bind_listeners(const config::Settings& settings,

@@ -103,7 +103,7 @@ error_code Worker::start(std::vector<BoundSocket> sockets) {
 
 void Worker::begin() {
   for (Acceptor& acceptor : acceptors_) {
-    if (*acceptor.accepts || draining_) continue;
+    if (*acceptor.accepts || !acceptor.socket.is_open()) continue;
     asio::co_spawn(*context_, accept(acceptor, Running(acceptor.accepts)),
                    [this](const std::exception_ptr& escaped) {
                      note_exception("accepting connections", escaped);
@@ -188,7 +188,7 @@ void Worker::watch(Member& connection) {
 
 Task<> Worker::accept(Acceptor& acceptor, Running) {
   Timer pause(*context_);
-  while (!draining_) {
+  while (!draining_ && acceptor.socket.is_open()) {
     if (!workers_.may_accept()) {
       counters_.pauses_at_limit.add();
       pause.expires_after(kAcceptPause);
@@ -282,10 +282,30 @@ bool Worker::cut_transfer(std::uint64_t number) {
   });
 }
 
+std::vector<BoundSocket> Worker::give_up_sockets() {
+  std::vector<BoundSocket> sockets;
+  for (auto& acceptor : acceptors_) {
+    if (!acceptor.socket.is_open()) continue;
+    error_code ec;
+    const bool is_v6 = acceptor.socket.local_endpoint(ec).protocol() == asio::ip::tcp::v6();
+    // Closing would leave it in our epoll, as long as somebody else has a copy of it.
+    sockets.push_back(
+        {Descriptor(acceptor.socket.release(ec)), is_v6, acceptor.is_tls, acceptor.is_proxied});
+  }
+  return sockets;
+}
+
+std::size_t Worker::unanswered() {
+  std::size_t count = 0;
+  each_connection([&](const http::Connection& connection) {
+    if (connection.is_unanswered()) ++count;
+  });
+  return count;
+}
+
 void Worker::drain() {
   draining_ = true;
-  error_code ec;
-  for (auto& acceptor : acceptors_) acceptor.socket.close(ec);
+  static_cast<void>(give_up_sockets());
   each_connection([](http::Connection& connection) { connection.drain(); });
 }
 
@@ -356,6 +376,45 @@ std::string Workers::find_standstill() const {
     }
   }
   return {};
+}
+
+template <class F>
+auto Workers::ask_each(F f) {
+  using Answer = decltype(f(*workers_.front()));
+  std::vector<std::future<Answer>> answers;
+  for (const auto& worker : workers_) {
+    const auto promise = std::make_shared<std::promise<Answer>>();
+    answers.push_back(promise->get_future());
+    worker->post([worker = worker.get(), promise, f] { promise->set_value(f(*worker)); });
+  }
+  std::vector<Answer> all;
+  for (auto& answer : answers) all.push_back(answer.get());
+  return all;
+}
+
+std::vector<BoundSocket> Workers::give_up_sockets() {
+  std::vector<BoundSocket> all;
+  for (auto& own : ask_each([](Worker& worker) { return worker.give_up_sockets(); })) {
+    std::ranges::move(own, std::back_inserter(all));
+  }
+  return all;
+}
+
+void Workers::close_idle(std::chrono::milliseconds at_most) {
+  constexpr std::chrono::milliseconds kLook{10};
+  const auto deadline = std::chrono::steady_clock::now() + at_most;
+  const auto is_somebody_unanswered = [this] {
+    return std::ranges::any_of(ask_each([](Worker& worker) { return worker.unanswered(); }),
+                               [](std::size_t count) { return count != 0; });
+  };
+  while (is_somebody_unanswered() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kLook);
+  }
+  draining_ = true;
+  static_cast<void>(ask_each([](Worker& worker) {
+    worker.drain();
+    return true;
+  }));
 }
 
 bool Workers::may_accept() const {

@@ -169,6 +169,11 @@ class Worker {
   void see_transfers(std::string_view link, std::size_t most, TransfersSeen& out);
   // Ends the transfer's connection. False: there is no such transfer.
   bool cut_transfer(std::uint64_t number);
+  // Accepts no more. The sockets go on listening until all copies of them are closed: who connects
+  // meanwhile waits for whoever accepts next.
+  [[nodiscard]] std::vector<BoundSocket> give_up_sockets();
+  // Connections whose first request, or the next one, is on its way to us or may be.
+  [[nodiscard]] std::size_t unanswered();
   // No new connections; idle ones are closed, the others after their answer.
   void drain();
   // Sends no more; what is on its way may still arrive.
@@ -268,6 +273,10 @@ class Workers {
                      std::function<void(TransfersSeen)> callback);
   // See Worker::cut_transfer. `worker` may be any number.
   void cut_transfer(std::uint32_t worker, std::uint64_t number, std::function<void(bool)> callback);
+  // The same for all workers; see Worker. Another process takes over, so idle connections are
+  // closed once those have been answered that had something to ask, as far as `at_most` allows.
+  [[nodiscard]] std::vector<BoundSocket> give_up_sockets();
+  void close_idle(std::chrono::milliseconds at_most);
   // Finishes what is running, within the timeout; then cuts it. Returns when all threads have
   // ended.
   void drain(std::chrono::milliseconds timeout, const std::atomic<bool>& at_once);
@@ -288,6 +297,10 @@ class Workers {
   [[nodiscard]] std::string find_standstill() const;
 
  private:
+  // What each worker returns for `f(worker)`, on its own thread; not from a worker.
+  template <class F>
+  auto ask_each(F f);
+
   std::atomic<std::uint32_t> connections_max_;
   std::atomic<std::uint32_t> connections_{0};
   ClockWatcher clock_watcher_;

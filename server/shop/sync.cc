@@ -73,6 +73,11 @@ void Sync::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+void Sync::hand_over() {
+  sends_at_end_ = false;
+  stop();
+}
+
 void Sync::look_up(std::vector<std::string> link_ids,
                    std::function<void(std::vector<LookUp>)> callback) {
   submit(LookUpRequest{std::move(link_ids), std::move(callback)});
@@ -124,7 +129,7 @@ void Sync::run(LedgerPort& ledger) {
     serve(exchange, std::move(requests));
   }
   consume(true);
-  exchange.push_all(kFlush);
+  if (sends_at_end_) exchange.push_all(kFlush);
   publish(exchange.status());
   // Requests that came while the last ones were served.
   std::vector<Request> late;

@@ -49,6 +49,8 @@ class Sync {
   // Takes what was handed over, sends what the database takes within 2 s, answers what waits, and
   // ends the thread. Events that come later still go to the outbox. Idempotent.
   void stop();
+  // The same without sending: another process goes on where the outbox ends.
+  void hand_over();
 
   // Callbacks run on the shop's thread, after stop() on the caller's; they must not block or throw.
   // One that belongs to a worker posts to it.
@@ -115,6 +117,7 @@ class Sync {
 
   std::atomic<std::uint64_t> consumed_seq_;
   std::atomic<bool> overtaken_ = false;
+  std::atomic<bool> sends_at_end_ = true;
 
   const Descriptor wake_;     // an eventfd: something changed below
   mutable std::mutex mutex_;  // guards what follows

@@ -232,6 +232,20 @@ class Unit(PackageTest):
         self.assertEqual(self.show("MainPID"), pid)
         self.expect_running()
 
+    def test_an_upgrade_hands_over_to_a_new_process(self):  # P3
+        pid, invocation = self.show("MainPID"), self.show("InvocationID")
+        self.machine.apt(f"apt-get install ./{self.newer.name}")
+        self.assertNotEqual(self.show("MainPID"), pid)
+        self.assertEqual(self.show("InvocationID"), invocation, "no stop and start")
+        self.sh(f"until ! [ -e /proc/{pid} ]; do sleep 0.1; done")
+        self.expect_running()
+        self.assertEqual(self.health()["status"], "ok")
+        # What has taken over is watched as the one before was.
+        self.sh("systemctl kill -s KILL --kill-who=main tallygate")
+        self.sh("until [ $(systemctl show tallygate -P NRestarts) = 1 ] && systemctl -q is-active tallygate; do "
+                "sleep 0.1; done")
+        self.expect_running()
+
     def test_a_crash_is_followed_by_a_start(self):  # P12
         self.sh("systemctl kill -s KILL --kill-who=main tallygate")
         self.sh("until [ $(systemctl show tallygate -P NRestarts) = 1 ] && systemctl -q is-active tallygate; do "

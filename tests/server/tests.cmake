@@ -21,6 +21,7 @@ add_library(ledger_world STATIC ${PROJECT_SOURCE_DIR}/tests/server/ledger/ledger
 target_link_libraries(ledger_world PRIVATE tests_precompiled)
 tallygate_test(server/ledger/ledger_faults ledger_world)
 tallygate_test(server/ledger/simulation ledger_world)
+tallygate_test(server/ledger/ledger_handover)
 tallygate_test(server/ledger/ledger_threads)
 tallygate_test(server/ledger/waiting_room)
 tallygate_test(server/ledger/links)

@@ -380,6 +380,32 @@ TEST(Meters, ACrashCountsTheLeaseAsDeliveredAndLeavesItInDoubt) {
   EXPECT_EQ(link.meters.flights(), 0);
 }
 
+TEST(Meters, OneTransferMayBeLostAndTheOthersGoOn) {
+  TestLink link(2);
+  const auto lost = link.admit(1000, {0, 1000});
+  const auto other = link.admit(1000, {0, 1000});
+  ASSERT_TRUE(lost && other);
+  ASSERT_TRUE(link.meters.lease(*lost, 700) && link.meters.lease(*other, 400));
+  link.meters.settle(*lost, 300);
+  EXPECT_EQ(link.meters.lose(*lost), 0u);
+  const Meter& meter = *link.meters.meters().front();
+  EXPECT_EQ(meter.doubt, 400);
+  EXPECT_EQ(meter.traffic, 700);
+  EXPECT_EQ(link.meters.flights(), 1);
+  EXPECT_EQ(link.meters.find(*lost), nullptr);
+  link.meters.settle(*other, 400);
+  EXPECT_EQ(meter.traffic, 1100);
+}
+
+TEST(Meters, ALostTransferOfAnEmptyFileIsACopy) {
+  TestLink link(2);
+  const auto lost = link.admit(0, {0, 0});
+  ASSERT_TRUE(lost);
+  EXPECT_EQ(link.meters.lose(*lost), 1u);
+  EXPECT_EQ(link.meters.copies(), 1);
+  EXPECT_FALSE(link.meters.has_doubt());
+}
+
 TEST(Meters, WhatIsResolvedMayNotBeFetchedOnceMore) {
   for (const bool is_resolved : {false, true}) {
     TestLink link(1);

@@ -135,6 +135,10 @@ TEST(LedgerRecord, HasTheBytesItAlwaysHad) {
       "0d000000"
       "0769313030312d37"
       "0d",
+      "11000000"
+      "0769313030312d37"
+      "0e"
+      "09000000",
   };
   const auto samples = sample_records();
   ASSERT_EQ(golden.size(), samples.size());
@@ -281,7 +285,7 @@ TEST(LedgerRecord, EntriesKeepTheirOrderAndCount) {
   Entries entries;
   EXPECT_TRUE(entries.empty());
   for (const Record& sample : sample_records()) append(entries, sample);
-  EXPECT_EQ(entries.records, 13u);
+  EXPECT_EQ(entries.records, 14u);
   std::string_view view = entries.bytes;
   for (const Record& sample : sample_records()) EXPECT_EQ(take_record(view), sample);
   EXPECT_TRUE(view.empty());

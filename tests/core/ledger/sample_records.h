@@ -40,6 +40,7 @@ inline std::vector<Record> sample_records() {
       {link, Crashed{}},
       {link, Forgotten{}},
       {link, Resolved{}},
+      {link, Lost{9}},
   };
 }
 

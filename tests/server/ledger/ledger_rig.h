@@ -78,7 +78,8 @@ class LedgerRig {
     return std::move(*result);
   }
 
-  Result<Admission, Refusal> admit(const Ask& ask) {
+  // A room waits for the journal that it first asked: another ledger needs another one.
+  Result<Admission, Refusal> admit(const Ask& ask, WaitingRoom* its = nullptr) {
     const Span range = ask.range.value_or(Span{0, ask.size});
     AdmitRequest r;
     r.link_id = ask.link_id;
@@ -90,20 +91,20 @@ class LedgerRig {
     r.size = ask.size;
     r.ranges = {&range, 1};
     r.window_bytes = ask.window;
-    return run(ledger->admit(r, room));
+    return run(ledger->admit(r, its != nullptr ? *its : room));
   }
-  PendingLease::Outcome lease(FlightRef flight, std::uint64_t upto) {
-    PendingLease lease = ledger->lease(flight, upto, room);
+  PendingLease::Outcome lease(FlightRef flight, std::uint64_t upto, WaitingRoom* its = nullptr) {
+    PendingLease lease = ledger->lease(flight, upto, its != nullptr ? *its : room);
     return run(lease.outcome());
   }
   // A whole copy, acknowledged.
-  Result<Admission, Refusal> download(const Ask& ask) {
-    const auto admitted = admit(ask);
+  Result<Admission, Refusal> download(const Ask& ask, WaitingRoom* its = nullptr) {
+    const auto admitted = admit(ask, its);
     if (!admitted) return admitted;
     const FlightRef flight{admitted->link, admitted->first_flight};
     const Span range = ask.range.value_or(Span{0, ask.size});
     if (admitted->upto < range.last) {
-      if (lease(flight, range.last) != PendingLease::Outcome::granted) {
+      if (lease(flight, range.last, its) != PendingLease::Outcome::granted) {
         ledger->close(flight, 0, 0, false);
         return Refusal::unavailable;
       }
