@@ -7,17 +7,14 @@ set(debian ${PROJECT_SOURCE_DIR}/conf/debian)
 set(made ${PROJECT_BINARY_DIR}/package)
 file(MAKE_DIRECTORY ${made})
 
-# The date of the version, for the manual: "… Sat, 28 Nov 2026 12:00:00 +0000" becomes 2026-11-28.
-file(STRINGS ${debian}/changelog signed REGEX "^ -- " LIMIT_COUNT 1)
-string(REGEX MATCH "([0-9]+) ([A-Z][a-z][a-z]) ([0-9]+) [0-9:]+ [+-][0-9]+$" signed "${signed}")
-set(day ${CMAKE_MATCH_1})
-set(year ${CMAKE_MATCH_3})
-string(FIND "JanFebMarAprMayJunJulAugSepOctNovDec" "${CMAKE_MATCH_2}" month)
-math(EXPR month "101 + ${month} / 3")
+# The date of the version, for the manual: 2026-11-28.
+math(EXPR month "100 + ${TALLYGATE_MONTH}")
 string(SUBSTRING ${month} 1 2 month)
+math(EXPR day "100 + ${TALLYGATE_DAY}")
+string(SUBSTRING ${day} 1 2 day)
 
 add_custom_command(OUTPUT ${made}/tallygate.1 ${made}/tallygate.toml.5 ${made}/tallygate.bash
-  COMMAND tallygate_manual ${made} ${year}-${month}-${day}
+  COMMAND tallygate_manual ${made} ${TALLYGATE_YEAR}-${month}-${day}
   DEPENDS tallygate_manual ${debian}/changelog)
 foreach(page tallygate.1 tallygate.toml.5)
   add_custom_command(OUTPUT ${made}/${page}.gz COMMAND ${GZIP} -9nc ${page} > ${page}.gz
@@ -32,8 +29,7 @@ add_custom_target(package_files ALL
 # The settings as they are installed: every one at its default, and where the package has made the
 # two that have none.
 file(READ ${PROJECT_SOURCE_DIR}/conf/tallygate.toml settings)
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/conf/tallygate.toml
-  ${debian}/changelog)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/conf/tallygate.toml)
 foreach(setting "root = \"/srv/downloads\"" "keyring = \"/etc/tallygate/keyring.toml\"")
   string(FIND "${settings}" "\n#${setting}\n" at)
   if(at EQUAL -1)

@@ -1,17 +1,32 @@
 // The one binary: reads the command line and runs a command. What each thread may touch is said in
 // server/README.md.
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <cstdlib>
 #include <exception>
 
 #include "server/command/commands.h"
 #include "server/command/exit_code.h"
 
+namespace {
+
+// A parent may have closed them. What is opened next would get their numbers, and what is meant for
+// standard error would be written into the ledger.
+void open_standard_streams() {
+  for (int stream = 0; stream <= 2; ++stream) {
+    if (::fcntl(stream, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0) std::abort();
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace tallygate::command;
+  open_standard_streams();
   int exit_code = kDone;
   try {
     const auto app = make_command_line(exit_code);

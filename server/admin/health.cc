@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "core/clock/built_on.h"
 #include "server/admin/reload.h"
 #include "server/http/access_log.h"
 #include "server/ledger/ledger.h"
@@ -38,6 +39,12 @@ json::object loop_stall(const net::Workers& workers) {
   return {{"longest_ms", Milliseconds(longest).count()}, {"up_to_ms", std::move(up_to)}};
 }
 
+// Why the machine's clock cannot be right; empty: it can.
+std::string wrong_clock(const net::Services& services) {
+  const std::int64_t now = services.clock.unix_now();
+  return clock::is_before_build(now) ? clock::describe_wrong_clock(now) : std::string();
+}
+
 json::object health(const net::Services& services, const net::Workers& workers, bool& failed) {
   json::object body;
   const std::string ledger = services.ledger.failure();
@@ -48,6 +55,15 @@ json::object health(const net::Services& services, const net::Workers& workers, 
   if (const std::string warning = services.ledger.warning(); !warning.empty()) {
     degraded = true;
     of_ledger["warning"] = warning;
+  }
+  json::object of_clock{{"steps", workers.clock_watcher().steps()}};
+  if (std::string wrong = wrong_clock(services); !wrong.empty()) {
+    failed = true;
+    of_clock["failure"] = std::move(wrong);
+  }
+  if (const std::string standstill = workers.find_standstill(); !standstill.empty()) {
+    failed = true;
+    body["standstill"] = standstill;
   }
   degraded |= services.policies.reloads().last_failed();  // the next start would fail
   if (services.shop != nullptr) {
@@ -79,6 +95,7 @@ json::object health(const net::Services& services, const net::Workers& workers, 
   body["status"] = failed ? "failed" : degraded ? "degraded" : "ok";
   body["version"] = TALLYGATE_VERSION;
   body["ledger"] = std::move(of_ledger);
+  body["clock"] = std::move(of_clock);
   body["connections"] = workers.connections();
   body["loop_stall"] = loop_stall(workers);
   body["settings"] = describe_policy(services.policies);
@@ -96,9 +113,11 @@ Task<Response> get_health(const Call& call) {
 
 Task<Response> get_readiness(const Call& call) {
   const net::Services& services = call.ports.services;
-  std::string why;
+  std::string why = call.ports.workers.find_standstill();
   if (call.ports.workers.is_draining()) {
     why = "draining";
+  } else if (!why.empty()) {
+  } else if (why = wrong_clock(services); !why.empty()) {
   } else if (!services.ledger.failure().empty()) {
     why = "the ledger cannot be written";
   } else if (services.shop != nullptr && services.shop->is_overtaken()) {

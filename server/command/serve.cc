@@ -18,6 +18,7 @@
 #include "server/command/service_manager.h"
 #include "server/command/signals.h"
 #include "server/net/handed_over.h"
+#include "server/net/memory_reserve.h"
 #include "server/net/say.h"
 
 namespace tallygate::command {
@@ -81,6 +82,7 @@ int serve(const std::string& file) {
     say(Severity::error, handed_over.error());
     return kFailed;
   }
+  net::keep_memory_reserve();
   auto predecessor = Predecessor::find();
   Signals signals;  // before any thread, so that all of them leave the signals to us
   ServiceManager service_manager;
@@ -91,6 +93,7 @@ int serve(const std::string& file) {
     say(Severity::error, app.error());
     return kFailed;
   }
+  say_or_drop();
   for (const std::string& address : (*app)->addresses()) {
     say(Severity::info, "serving on " + address);
   }

@@ -377,7 +377,7 @@ void Connection::note_grant() {
   record_.data = grant.data;
 }
 
-transfer::Delivery& Connection::deliver(std::unique_ptr<transfer::Delivery> delivery) {
+transfer::Delivery& Connection::deliver(std::unique_ptr<transfer::Delivery> delivery) noexcept {
   // Silence begins when there is something to acknowledge, not while the connection was idle.
   if (deliveries_.empty()) {
     last_acknowledged_at_ = worker_.coarse_now();

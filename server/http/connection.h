@@ -79,7 +79,7 @@ class Connection final : public net::Member, public Recycled<Connection> {
   [[nodiscard]] Task<> refuse(Refused refused);
   // A body begins: the connection settles it from now on, beyond the end of the answer. The
   // reference is good until the coroutine next reads a request.
-  transfer::Delivery& deliver(std::unique_ptr<transfer::Delivery> delivery);
+  transfer::Delivery& deliver(std::unique_ptr<transfer::Delivery> delivery) noexcept;
   // A body is on its way and the client is slower than we are: lets go of the request's memory.
   void release_request();
   // After this answer the connection is closed.

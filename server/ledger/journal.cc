@@ -1,6 +1,7 @@
 #include "server/ledger/journal.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <utility>
@@ -23,6 +24,10 @@ constexpr std::chrono::milliseconds kRotateTimeout = 5s;
 
 std::size_t group_bytes_max(std::uint64_t segment_bytes) {
   return static_cast<std::size_t>(std::min<std::uint64_t>(kGroupBytes, segment_bytes / 4));
+}
+
+std::int64_t steady_ns() {
+  return std::chrono::steady_clock::now().time_since_epoch() / 1ns;
 }
 
 bool is_full(const error_code& ec) {
@@ -53,7 +58,11 @@ Journal::~Journal() {
 }
 
 void Journal::start() {
-  thread_ = std::thread([this] { run(); });
+  has_thread_ = true;
+  thread_ = std::thread([this] {
+    static_cast<void>(::pthread_setname_np(::pthread_self(), "journal"));
+    run();
+  });
 }
 
 void Journal::end_thread() {
@@ -104,6 +113,7 @@ Ticket Journal::append(Entries& entries, bool kick_now) {
     if (successor_) {
       successor_(entries.bytes);
     } else if (!has_failed() && !stopping_) {
+      if (pending_.empty()) untaken_since_ = steady_ns();
       if (pending_.empty() || pending_.back().bytes.size() >= group_bytes_max_) {
         if (empty_.empty()) {
           pending_.emplace_back();
@@ -144,9 +154,11 @@ bool Journal::is_unavailable() const {
 }
 
 std::chrono::nanoseconds Journal::busy_for() const {
-  const std::int64_t since = busy_since_;
-  if (since == 0) return 0ns;
-  return std::chrono::steady_clock::now().time_since_epoch() - std::chrono::nanoseconds(since);
+  const auto since = [](std::int64_t begin) {
+    return begin == 0 ? 0ns : std::chrono::nanoseconds(steady_ns() - begin);
+  };
+  const bool takes = has_thread_ && !no_room_;
+  return std::max(since(busy_since_), takes ? since(untaken_since_) : 0ns);
 }
 
 std::string Journal::trouble() const {
@@ -155,7 +167,10 @@ std::string Journal::trouble() const {
     if (failed_ || refusing_) return trouble_;
   }
   if (const auto busy = busy_for(); busy > kStalledAfter) {
-    return fmt::format("the disk has not answered the journal for {} s", busy / 1s);
+    return fmt::format("{} for {} s",
+                       busy_since_ != 0 ? "the disk has not answered the journal"
+                                        : "the journal has taken nothing",
+                       busy / 1s);
   }
   return crowded_ ? "too much waits for the journal's disk" : "";
 }
@@ -292,6 +307,7 @@ bool Journal::turn() {
       group = std::move(pending_.front());
       pending_.pop_front();
       pending_bytes_ -= group.bytes.size() - kBatchHeadBytes;
+      untaken_since_ = pending_.empty() ? 0 : steady_ns();
       if (pending_bytes_ < kCrowdedBytes / 2) crowded_ = false;
     }
   }
@@ -339,7 +355,7 @@ Journal::Written Journal::write(Group& group, bool end) {
   head.end = end;
   const std::size_t unpadded = group.bytes.size();
   seal_batch(segment_.head, head, group.bytes);
-  busy_since_ = std::chrono::steady_clock::now().time_since_epoch() / 1ns;
+  busy_since_ = steady_ns();
   error_code ec = segment_.file->write_at(offset_, group.bytes);
   const bool full = is_full(ec);
   if (!ec) ec = sync();
@@ -367,6 +383,7 @@ Journal::Written Journal::write(Group& group, bool end) {
   if (no_room_) {
     const std::lock_guard lock(mutex_);
     no_room_ = refusing_ = false;
+    untaken_since_ = pending_.empty() ? 0 : steady_ns();
     trouble_.clear();
   }
   return Written::done;

@@ -73,7 +73,8 @@ class Journal {
   // answered for a while, or too much waits for it already. Appending works all the same, since
   // what is appended then is bounded by what was admitted before.
   [[nodiscard]] bool is_unavailable() const;
-  // How long the write at hand has been under way; 0: nothing is being written.
+  // How long the write at hand has been under way, or what waits has waited for the thread to take
+  // it; 0: neither. Waiting for room is not counted.
   [[nodiscard]] std::chrono::nanoseconds busy_for() const;
   // Why; empty: it can be written.
   [[nodiscard]] std::string trouble() const;
@@ -135,8 +136,9 @@ class Journal {
   std::atomic<bool> failed_{false};
   std::atomic<bool> crowded_{false};
   std::atomic<bool> no_room_{false};
-  std::atomic<bool> refusing_{false};        // no room, and nobody knows for how long
-  std::atomic<std::int64_t> busy_since_{0};  // steady nanoseconds; 0: nothing is being written
+  std::atomic<bool> refusing_{false};           // no room, and nobody knows for how long
+  std::atomic<std::int64_t> busy_since_{0};     // steady nanoseconds; 0: nothing is being written
+  std::atomic<std::int64_t> untaken_since_{0};  // likewise; 0: nothing waits to be taken
   std::atomic<std::uint64_t> bytes_written_{0};
 
   mutable std::mutex mutex_;  // guards what follows
@@ -159,6 +161,7 @@ class Journal {
   std::mutex rooms_mutex_;
   std::vector<WaitingRoom*> rooms_;
 
+  bool has_thread_ = false;
   std::thread thread_;
 };
 

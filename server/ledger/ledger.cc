@@ -186,7 +186,7 @@ Entries& Ledger::scratch() const {
 
 // -- a download ---------------------------------------------------------------------------------
 
-PendingAdmission Ledger::ask(const AdmitRequest& request, WaitingRoom& room) {
+PendingAdmission Ledger::ask(const AdmitRequest& request, WaitingRoom& room) noexcept {
   const auto ranges = static_cast<std::uint32_t>(request.ranges.size());
   Admission admission;
   admission.link = link_key(request.link_id);
@@ -220,15 +220,43 @@ PendingAdmission Ledger::ask(const AdmitRequest& request, WaitingRoom& room) {
   return pending;
 }
 
+PendingAdmission::PendingAdmission(PendingAdmission&& other) noexcept
+    : decided_(std::move(other.decided_)),
+      ledger_(std::exchange(other.ledger_, nullptr)),
+      room_(other.room_),
+      ticket_(other.ticket_),
+      ranges_(other.ranges_) {}
+
+PendingAdmission& PendingAdmission::operator=(PendingAdmission&& other) noexcept {
+  if (this == &other) return *this;
+  if (ledger_ != nullptr) take_back(*ledger_, nullptr);
+  decided_ = std::move(other.decided_);
+  ledger_ = std::exchange(other.ledger_, nullptr);
+  room_ = other.room_;
+  ticket_ = other.ticket_;
+  ranges_ = other.ranges_;
+  return *this;
+}
+
+// The room may be at its own end.
+PendingAdmission::~PendingAdmission() {
+  if (ledger_ != nullptr) take_back(*ledger_, nullptr);
+}
+
+void PendingAdmission::take_back(Ledger& ledger, WaitingRoom* room) noexcept {
+  for (std::uint32_t i = 0; i < ranges_; ++i) {
+    ledger.close({decided_->link, decided_->first_flight + i}, 0, 0, false, room);
+  }
+}
+
 Task<Result<Admission, Refusal>> PendingAdmission::outcome() {
-  Ledger* const ledger = std::exchange(ledger_, nullptr);
+  Ledger* const ledger = ledger_;
   if (ledger == nullptr) co_return decided_;
   bool durable = false;
   if (ticket_ != 0) durable = co_await room_->wait(*ledger->journal_, ticket_);
+  ledger_ = nullptr;
   if (!durable) {
-    for (std::uint32_t i = 0; i < ranges_; ++i) {
-      ledger->close({decided_->link, decided_->first_flight + i}, 0, 0, false, room_);
-    }
+    take_back(*ledger, room_);
     decided_ = Refusal::unavailable;
   }
   co_return decided_;
@@ -240,7 +268,7 @@ Task<Result<Admission, Refusal>> Ledger::admit(AdmitRequest request, WaitingRoom
   co_return outcome;
 }
 
-std::optional<Refusal> Ledger::peek(const AdmitRequest& request) {
+std::optional<Refusal> Ledger::peek(const AdmitRequest& request) noexcept {
   const LinkKey key = link_key(request.link_id);
   auto links = links_.lock(key);
   const auto refusal = links.find_or_make(key, request.link_id).peek(request);
@@ -268,7 +296,7 @@ auto Ledger::change(FlightRef flight, WaitingRoom* room, F&& f) {
   return result;
 }
 
-PendingLease Ledger::lease(FlightRef flight, std::uint64_t upto, WaitingRoom& room) {
+PendingLease Ledger::lease(FlightRef flight, std::uint64_t upto, WaitingRoom& room) noexcept {
   auto links = links_.lock(flight.link);
   Entries& entries = scratch();
   Account& account = links.awake(flight.link);
@@ -287,20 +315,20 @@ PendingLease Ledger::lease(FlightRef flight, std::uint64_t upto, WaitingRoom& ro
                      : PendingLease(*journal_, room, ticket);
 }
 
-std::uint32_t Ledger::settle(FlightRef flight, std::uint64_t acked, WaitingRoom* room) {
+std::uint32_t Ledger::settle(FlightRef flight, std::uint64_t acked, WaitingRoom* room) noexcept {
   return change(flight, room, [&](Account& account, Entries& entries) {
     return account.settle(flight.flight, acked, entries);
   });
 }
 
 std::uint32_t Ledger::close(FlightRef flight, std::uint64_t acked, std::uint64_t left,
-                            bool completed, WaitingRoom* room) {
+                            bool completed, WaitingRoom* room) noexcept {
   return change(flight, room, [&](Account& account, Entries& entries) {
     return account.close(flight.flight, acked, left, completed, entries);
   });
 }
 
-void Ledger::ended(std::string_view link_id, TransferEnded transfer, WaitingRoom* room) {
+void Ledger::ended(std::string_view link_id, TransferEnded transfer, WaitingRoom* room) noexcept {
   if (!has_follower_) return;
   const auto links = links_.lock(link_key(link_id));  // behind what the transfer recorded
   Entries& entries = scratch();
@@ -401,7 +429,7 @@ Look Ledger::look(std::string_view link_id, std::string_view parent_id) const {
   return look;
 }
 
-void Ledger::hear(std::string_view link_id, const shop::Word& word, bool create) {
+void Ledger::hear(std::string_view link_id, const shop::Word& word, bool create) noexcept {
   shop::Word in_force = word;
   if (const std::string_view parent_id = link::folder_of(link_id); !parent_id.empty()) {
     if (const auto parent = spoken(parent_id)) in_force = shop::combine(word, parent->word);
@@ -430,19 +458,19 @@ bool Ledger::change_known(std::string_view link_id, F&& f) {
   return result;
 }
 
-void Ledger::row_acknowledged(std::string_view link_id) {
+void Ledger::row_acknowledged(std::string_view link_id) noexcept {
   change_known(link_id, [](Account& account, Entries& entries) {
     account.row_acknowledged(entries);
     return true;
   });
 }
 
-bool Ledger::row_gone(std::string_view link_id) {
+bool Ledger::row_gone(std::string_view link_id) noexcept {
   return change_known(link_id,
                       [](Account& account, Entries& entries) { return account.row_gone(entries); });
 }
 
-void Ledger::resolve_doubt(std::string_view link_id) {
+void Ledger::resolve_doubt(std::string_view link_id) noexcept {
   change_known(link_id, [](Account& account, Entries& entries) {
     account.resolve_doubt(entries);
     return true;

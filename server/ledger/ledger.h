@@ -65,6 +65,10 @@ class PendingLease {
 // asked must wait for the outcome, or take it at once where it is settled.
 class PendingAdmission {
  public:
+  PendingAdmission(PendingAdmission&& other) noexcept;
+  ~PendingAdmission();  // what nobody waited for is taken back
+  PendingAdmission& operator=(PendingAdmission&& other) noexcept;
+
   // The outcome holds now: a refusal, or an unlimited link.
   [[nodiscard]] bool is_settled() const { return ledger_ == nullptr; }
   [[nodiscard]] const Result<Admission, Refusal>& settled() const { return decided_; }
@@ -74,6 +78,7 @@ class PendingAdmission {
  private:
   friend class Ledger;
   explicit PendingAdmission(Result<Admission, Refusal> decided) : decided_(std::move(decided)) {}
+  void take_back(Ledger& ledger, WaitingRoom* room) noexcept;
 
   Result<Admission, Refusal> decided_;
   Ledger* ledger_ = nullptr;  // null: nothing is to be waited for
@@ -90,6 +95,8 @@ struct Look {
   bool unfinished_copy = false;  // some of its bytes were delivered that make no whole copy yet
 };
 
+// Where memory runs out in the midst of a change, half of it would be left: what is noexcept here
+// ends the process then, and the journal has all that was promised.
 class Ledger {
  public:
   struct Options {
@@ -123,29 +130,31 @@ class Ledger {
   // -- a download; from any worker, with its waiting room (kDurableTimeout)
   // All ranges or none; the outcome comes when the first lease is durable (unlimited links: at
   // once). `request` is read during the call.
-  [[nodiscard]] PendingAdmission ask(const AdmitRequest& request, WaitingRoom& room);
+  [[nodiscard]] PendingAdmission ask(const AdmitRequest& request, WaitingRoom& room) noexcept;
   // HEAD: what `admit` would refuse, reserving nothing.
-  [[nodiscard]] std::optional<Refusal> peek(const AdmitRequest& request);
+  [[nodiscard]] std::optional<Refusal> peek(const AdmitRequest& request) noexcept;
   // Asks for the bytes before `upto`; the answer comes through the returned object.
-  [[nodiscard]] PendingLease lease(FlightRef flight, std::uint64_t upto, WaitingRoom& room);
+  [[nodiscard]] PendingLease lease(FlightRef flight, std::uint64_t upto,
+                                   WaitingRoom& room) noexcept;
   // Both return the copies that this completed.
   // With a room nothing is written for this alone before the worker's next tick; else at once.
-  std::uint32_t settle(FlightRef flight, std::uint64_t acked, WaitingRoom* room = nullptr);
+  std::uint32_t settle(FlightRef flight, std::uint64_t acked, WaitingRoom* room = nullptr) noexcept;
   std::uint32_t close(FlightRef flight, std::uint64_t acked, std::uint64_t left, bool completed,
-                      WaitingRoom* room = nullptr);
+                      WaitingRoom* room = nullptr) noexcept;
   // For the history. Without a follower nobody wants it.
-  void ended(std::string_view link_id, TransferEnded transfer, WaitingRoom* room = nullptr);
+  void ended(std::string_view link_id, TransferEnded transfer,
+             WaitingRoom* room = nullptr) noexcept;
   [[nodiscard]] bool has_follower() const { return has_follower_; }
 
   // -- the shop and the operator; any thread
   [[nodiscard]] Look look(std::string_view link_id, std::string_view parent_id) const;
   // What the row of `link_id` says. A link that is not known yet is remembered when `create`.
-  void hear(std::string_view link_id, const shop::Word& word, bool create);
-  void row_acknowledged(std::string_view link_id);
+  void hear(std::string_view link_id, const shop::Word& word, bool create) noexcept;
+  void row_acknowledged(std::string_view link_id) noexcept;
   // True: that revokes it.
-  bool row_gone(std::string_view link_id);
+  bool row_gone(std::string_view link_id) noexcept;
   // What was in doubt of it did arrive, elsewhere, as the shop says.
-  void resolve_doubt(std::string_view link_id);
+  void resolve_doubt(std::string_view link_id) noexcept;
   [[nodiscard]] bool knows(std::string_view link_id) const;
   // Of a link that rests, parent and path are on disk only: find_use() has them.
   [[nodiscard]] std::optional<AccountView> view(std::string_view link_id) const;

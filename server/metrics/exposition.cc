@@ -191,6 +191,9 @@ void write_shop(Exposition& out, const ShopFigures& shop) {
 }
 
 void write_machine(Exposition& out, const Snapshot& s) {
+  out.add(Id::clock_steps, {}, s.clock_steps);
+  out.add(Id::clock_wrong, {}, flag(s.clock_wrong));
+  out.add(Id::exceptions, {}, s.exceptions);
   out.add(Id::loop_stall, s.loop_stall_seconds);
   out.add(Id::loop_stall_longest, {}, s.loop_stall_longest_seconds);
   out.add(Id::open_files, {}, s.open_files);

@@ -293,6 +293,27 @@ constexpr std::array<Metric, kMetrics> kList{{
      "When all rows had last been read, in unix seconds; 0: not since the start.",
      "Nothing: a scan comes every hour, and every 30 s without triggers."},
 
+    {Id::clock_steps,
+     "tallygate_clock_steps_total",
+     Type::counter,
+     {},
+     "How often the machine's clock was set by more than 2 s, or the machine slept.",
+     "Links expire by that clock: have NTP keep it (timedatectl)."},
+    {Id::clock_wrong,
+     "tallygate_clock_wrong",
+     Type::gauge,
+     {},
+     "1 while the machine's clock says a time from before this version was made: no expiry can be "
+     "told, and links get 503; 0: it can be right.",
+     "Now: set the clock (timedatectl). Downloads go on by themselves."},
+    {Id::exceptions,
+     "tallygate_exceptions_total",
+     Type::counter,
+     {},
+     "Connections and tasks that were ended by an exception; all others went on.",
+     "The log says what it was. Out of memory: give it more, or lower server.max_connections. "
+     "Anything else is a fault to be reported."},
+
     {Id::loop_stall,
      "tallygate_loop_stall_seconds",
      Type::histogram,

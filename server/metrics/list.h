@@ -57,6 +57,9 @@ enum class Id : std::uint8_t {
   shop_parked,
   shop_last_push,
   shop_last_scan,
+  clock_steps,
+  clock_wrong,
+  exceptions,
   loop_stall,
   loop_stall_longest,
   open_files,
@@ -75,7 +78,7 @@ enum class Id : std::uint8_t {
   process_open_fds,
   process_max_fds,
 };
-inline constexpr std::size_t kMetrics = 58;
+inline constexpr std::size_t kMetrics = 61;
 
 struct Metric {
   Id id;

@@ -30,6 +30,7 @@ constexpr std::array<RefusalKind, kRefusalKinds - http::kProblems> kListed{{
     {Problem::temporarily_unavailable, "ledger unavailable"},
     {Problem::temporarily_unavailable, "shop unavailable"},
     {Problem::temporarily_unavailable, "ledger older than the shop's table"},
+    {Problem::temporarily_unavailable, "the clock is wrong"},
     {Problem::temporarily_unavailable, "no descriptor left"},
     {Problem::temporarily_unavailable, "no memory left"},
     {Problem::temporarily_unavailable, "the disk does not answer"},

@@ -16,7 +16,7 @@ struct RefusalKind {
 
 // What is not listed is counted under this reason, with its name.
 inline constexpr std::string_view kOtherReason = "other";
-inline constexpr std::size_t kRefusalKinds = 46 + http::kProblems;
+inline constexpr std::size_t kRefusalKinds = 47 + http::kProblems;
 
 // The listed ones, then `other` of each name in the order of http::Problem.
 [[nodiscard]] std::span<const RefusalKind, kRefusalKinds> refusal_kinds() noexcept;

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <span>
 
+#include "core/clock/built_on.h"
 #include "server/disk/blocking_pool.h"
 #include "server/http/access_log.h"
 #include "server/ledger/ledger.h"
@@ -77,6 +78,7 @@ void add_worker(Snapshot& out, const net::Worker& worker) {
   out.handshakes_full += counters.handshakes_full.value();
   out.handshakes_resumed += counters.handshakes_resumed.value();
   out.handshakes_failed += counters.handshakes_failed.value();
+  out.exceptions += counters.exceptions.value();
   out.open_files += worker.file_counters().open.value();
   out.open_file_hits += worker.file_counters().hits.value();
   out.open_file_misses += worker.file_counters().misses.value();
@@ -146,7 +148,7 @@ std::uint64_t Snapshot::transfers_in_flight() const {
 
 State state_of(const Snapshot& snapshot, bool draining) {
   if (draining) return State::draining;
-  if (snapshot.ledger_failed) return State::failed;
+  if (snapshot.ledger_failed || snapshot.clock_wrong || snapshot.stands_still) return State::failed;
   bool degraded = snapshot.ledger_warning || !snapshot.configuration.last_reload_successful;
   if (const auto& shop = snapshot.shop) {
     degraded |= !shop->reachable || shop->alarm || shop->warning || shop->history_dropped != 0;
@@ -165,6 +167,9 @@ Snapshot take_snapshot(const net::Services& services, const net::Workers& worker
   out.connections = workers.connections();
   out.connections_max = workers.connections_max();
   look_at_ledger(out, services.ledger);
+  out.clock_steps = workers.clock_watcher().steps();
+  out.clock_wrong = clock::is_before_build(services.clock.unix_now());
+  out.stands_still = !workers.find_standstill().empty();
   if (services.shop != nullptr) {
     out.shop = figures_of(services.shop->status(), services.clock.unix_now());
   }

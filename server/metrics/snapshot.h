@@ -99,6 +99,11 @@ struct Snapshot {
 
   std::optional<ShopFigures> shop;
 
+  std::uint64_t clock_steps = 0;
+  bool clock_wrong = false;
+  bool stands_still = false;  // a worker, or the journal
+  std::uint64_t exceptions = 0;
+
   HistogramFigures loop_stall_seconds;
   double loop_stall_longest_seconds = 0;
   std::uint64_t open_files = 0;

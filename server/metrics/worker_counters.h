@@ -47,6 +47,7 @@ struct alignas(64) WorkerCounters {
   Counter handshakes_full;
   Counter handshakes_resumed;
   Counter handshakes_failed;
+  Counter exceptions;  // that ended a connection or a task
 };
 
 }  // namespace tallygate::metrics

@@ -1,26 +1,66 @@
 #include "server/net/say.h"
 
 #include <fmt/format.h>
+#include <limits.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
+#include <utility>
 
 namespace tallygate {
 namespace {
 
+std::mutex one_at_a_time;  // guards what follows, once nothing is waited for
+bool may_drop = false;
+std::uint64_t dropped = 0;
+
+// Whether a line would go out at once. A pipe is writable when it has room for PIPE_BUF bytes.
+bool takes_a_line() {
+  pollfd standard_error{STDERR_FILENO, POLLOUT, 0};
+  return ::poll(&standard_error, 1, 0) != 0;
+}
+
+void write_line(const std::string& line) {
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
 void print(Severity severity, std::string_view prefix, std::string_view text) {
   static const bool to_journal = is_journal(STDERR_FILENO, std::getenv("JOURNAL_STREAM"));
-  const std::string line = said_line(severity, prefix, text, to_journal);
-  std::fwrite(line.data(), 1, line.size(), stderr);
+  std::string line = said_line(severity, prefix, text, to_journal);
+  const std::lock_guard lock(one_at_a_time);
+  if (!may_drop) return write_line(line);
+  if (line.size() > PIPE_BUF) line.replace(PIPE_BUF - 1, std::string::npos, "\n");
+  if (!takes_a_line()) {
+    ++dropped;
+    return;
+  }
+  if (dropped != 0) {
+    write_line(said_line(Severity::warning, "tallygate: ",
+                         fmt::format("{} lines are missing here", std::exchange(dropped, 0)),
+                         to_journal));
+    if (!takes_a_line()) {
+      ++dropped;
+      return;
+    }
+  }
+  write_line(line);
 }
 
 }  // namespace
 
 void say(Severity severity, std::string_view text) {
   print(severity, "tallygate: ", text);
+}
+
+void say_or_drop() {
+  const std::lock_guard lock(one_at_a_time);
+  may_drop = true;
 }
 
 void say_of_file(Severity severity, std::string_view text) {

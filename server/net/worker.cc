@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
@@ -20,6 +21,7 @@
 #include "server/http/access_line.h"
 #include "server/http/connection.h"
 #include "server/net/descriptor.h"
+#include "server/net/memory_reserve.h"
 #include "server/net/room.h"
 #include "server/net/say.h"
 #include "server/net/user_timeout.h"
@@ -67,12 +69,18 @@ void close_at_once(Socket& socket) {
   socket.close(ec);
 }
 
-void report_escaped(const char* where, const std::exception_ptr& escaped) {
-  if (!escaped) return;
+// A loop that is late once, on a machine that has too much to do, does not stand still.
+constexpr std::chrono::seconds kStandstillMax{5};
+
+std::string describe(const char* where, const std::exception_ptr& escaped) {
   try {
     std::rethrow_exception(escaped);
+  } catch (const std::bad_alloc&) {
+    return fmt::format("{} ended: no memory left", where);
   } catch (const std::exception& e) {
-    say(Severity::error, fmt::format("{} ended by an exception: {}", where, e.what()));
+    return fmt::format("{} ended by an exception: {}", where, e.what());
+  } catch (...) {
+    return fmt::format("{} ended by an exception", where);
   }
 }
 
@@ -92,7 +100,8 @@ Worker::Worker(const Services& services, Workers& workers, unsigned threads)
       files_(services.root, services.types, services.clock, open_files_max(threads), *off_loop_),
       descriptors_below_(descriptors_below(find_room(policy_->settings, threads).descriptors)),
       now_(services.clock.steady_now()),
-      deadlines_(now_, kTick) {}
+      deadlines_(now_, kTick),
+      ticked_at_(std::chrono::steady_clock::now()) {}
 
 Worker::~Worker() {
   stop();
@@ -119,15 +128,50 @@ error_code Worker::start(std::vector<BoundSocket> sockets) {
     if (ec) return ec;
   }
   set_user_timeouts();
-  for (auto& acceptor : acceptors_) {
-    asio::co_spawn(*context_, accept(acceptor), [](const std::exception_ptr& escaped) {
-      report_escaped("accepting connections", escaped);
-    });
-  }
-  asio::co_spawn(*context_, tick(),
-                 [](const std::exception_ptr& escaped) { report_escaped("the tick", escaped); });
-  thread_ = std::thread([this] { context_->run(); });
+  begin();
+  thread_ = std::thread([this] { run(); });
   return {};
+}
+
+void Worker::begin() {
+  for (Acceptor& acceptor : acceptors_) {
+    if (*acceptor.accepts || !acceptor.socket.is_open()) continue;
+    asio::co_spawn(*context_, accept(acceptor, Running(acceptor.accepts)),
+                   [this](const std::exception_ptr& escaped) {
+                     note_exception("accepting connections", escaped);
+                   });
+  }
+  if (*ticks_on_) return;
+  asio::co_spawn(*context_, tick(Running(ticks_on_)), [this](const std::exception_ptr& escaped) {
+    note_exception("the tick", escaped);
+  });
+}
+
+// What escapes from a handler ends that handler alone. If it was to resume a coroutine, Asio has
+// posted the end of that coroutine's frame by then.
+void Worker::run() {
+  static_cast<void>(::pthread_setname_np(::pthread_self(), "worker"));
+  for (;;) {
+    try {
+      context_->run();
+      return;
+    } catch (...) {
+      note_exception("a worker's task", std::current_exception());
+    }
+    try {
+      asio::post(*context_, [this] { begin(); });
+    } catch (const std::bad_alloc&) {  // the next tick does it
+    }
+  }
+}
+
+void Worker::note_exception(const char* where, const std::exception_ptr& escaped) noexcept {
+  if (!escaped) return;
+  counters_.exceptions.add();
+  try {
+    say(Severity::error, describe(where, escaped));
+  } catch (...) {  // no memory left to say it; it is counted
+  }
 }
 
 void Worker::post(std::function<void()> work) {
@@ -221,7 +265,7 @@ void Worker::serve(Socket socket, const asio::ip::tcp::endpoint& peer, const Acc
                                                        acceptor.is_proxied, *this);
   asio::co_spawn(
       *context_, http::Connection::run(std::move(connection)),
-      [](const std::exception_ptr& escaped) { report_escaped("a connection", escaped); });
+      [this](const std::exception_ptr& escaped) { note_exception("a connection", escaped); });
 }
 
 bool Worker::has_descriptors(Acceptor& acceptor) const {
@@ -232,7 +276,7 @@ bool Worker::has_descriptors(Acceptor& acceptor) const {
 
 // Who may not be accepted waits in the kernel's queue, and costs nothing. Where descriptors or
 // memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM), trying again at once would fail again.
-Task<> Worker::accept(Acceptor& acceptor) {
+Task<> Worker::accept(Acceptor& acceptor, Running) {
   Timer pause(*context_);
   while (!draining_ && acceptor.socket.is_open()) {
     if (descriptors_are_tight_) descriptors_are_tight_ = !has_descriptors(acceptor);
@@ -256,6 +300,11 @@ Task<> Worker::accept(Acceptor& acceptor) {
     if (ec == asio::error::operation_aborted) co_return;
     if (ec && is_of_the_peer(ec)) continue;
     bool failed = bool(ec);
+    while (!failed && is_memory_short() && !draining_) {
+      counters_.pauses_for_errors.add();
+      pause.expires_after(kAcceptPause);
+      static_cast<void>(co_await pause.async_wait(kAwait));
+    }
     if (!failed) {
       (acceptor.is_tls ? counters_.accepted_https : counters_.accepted_http).add();
       descriptors_are_tight_ = socket.native_handle() >= descriptors_below_;
@@ -273,7 +322,7 @@ Task<> Worker::accept(Acceptor& acceptor) {
   }
 }
 
-Task<> Worker::tick() {
+Task<> Worker::tick(Running) {
   Timer timer(*context_);
   for (;;) {
     timer.expires_after(kTick);
@@ -281,17 +330,29 @@ Task<> Worker::tick() {
     // Late is what a timer comes after something that held up the loop.
     stalls_.add(std::chrono::steady_clock::now() - timer.expiry());
     now_ = services_.clock.steady_now();
-    for (auto at = watched_.begin(); at != watched_.end();) {
-      auto& connection = static_cast<http::Connection&>(*at);
-      at = connection.on_tick(now_) ? std::next(at) : watched_.erase(at);
+    try {
+      tick_once();
+    } catch (...) {  // what is left of this one is done by the next
+      note_exception("a tick", std::current_exception());
     }
-    deadlines_.advance(now_, [this](Deadlines::Owner& owner) {
-      static_cast<http::Connection&>(owner).on_deadline(now_);
-    });
-    if (is_short_of_room()) make_room();
     room_->tick();  // behind what was settled just now
     ticks_.fetch_add(1, std::memory_order_relaxed);
+    ticked_at_ = std::chrono::steady_clock::now();
   }
+}
+
+void Worker::tick_once() {
+  workers_.clock_watcher().look();
+  regain_memory_reserve();
+  for (auto at = watched_.begin(); at != watched_.end();) {
+    auto& connection = static_cast<http::Connection&>(*at);
+    at = connection.on_tick(now_) ? std::next(at) : watched_.erase(at);
+  }
+  deadlines_.advance(now_, [this](Deadlines::Owner& owner) {
+    static_cast<http::Connection&>(owner).on_deadline(now_);
+  });
+  if (is_short_of_room()) make_room();
+  begin();
 }
 
 template <class F>
@@ -363,7 +424,8 @@ void Worker::cut_all() {
 
 Workers::Workers(const Services& services, unsigned threads)
     : connections_max_(static_cast<std::uint32_t>(
-          find_room(services.policies.current()->settings, threads).connections)) {
+          find_room(services.policies.current()->settings, threads).connections)),
+      clock_watcher_(services.clock) {
   for (unsigned i = 0; i < threads; ++i) {
     workers_.push_back(std::make_unique<Worker>(services, *this, threads));
   }
@@ -405,6 +467,16 @@ std::string Workers::start(Listeners listeners) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     if (const error_code ec = workers_[i]->start(std::move(listeners.sockets[i]))) {
       return "cannot listen: " + ec.message();
+    }
+  }
+  return {};
+}
+
+std::string Workers::find_standstill() const {
+  const auto now = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (!workers_[i]->is_stopped() && now - workers_[i]->ticked_at() > kStandstillMax) {
+      return fmt::format("worker {} stands still", i);
     }
   }
   return {};

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <list>
 #include <memory>
@@ -14,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/http/content_disposition.h"
@@ -30,6 +32,7 @@
 #include "server/disk/stall_histogram.h"
 #include "server/metrics/worker_counters.h"
 #include "server/net/address_counts.h"
+#include "server/net/clock_watcher.h"
 #include "server/net/deadlines.h"
 #include "server/net/executor.h"
 #include "server/net/listeners.h"
@@ -123,6 +126,8 @@ class Worker {
   }
   // How often it has ticked: stands still when the loop does.
   [[nodiscard]] std::uint64_t ticks() const { return ticks_.load(std::memory_order_relaxed); }
+  // When it last did, by the steady clock.
+  [[nodiscard]] std::chrono::steady_clock::time_point ticked_at() const { return ticked_at_; }
   void stop();  // and waits for the thread
   [[nodiscard]] bool is_stopped() const { return context_->stopped(); }
 
@@ -187,19 +192,39 @@ class Worker {
   void cut_all();
 
  private:
+  // True as long as the frame of a coroutine is there that has this as an argument, whatever ends
+  // it.
+  class Running {
+   public:
+    explicit Running(std::shared_ptr<bool> flag) : flag_(std::move(flag)) { *flag_ = true; }
+    Running(Running&&) = default;
+    ~Running() {
+      if (flag_) *flag_ = false;
+    }
+
+   private:
+    std::shared_ptr<bool> flag_;
+  };
   struct Acceptor {
     asio::basic_socket_acceptor<asio::ip::tcp, Executor> socket;
     bool is_tls;
     bool is_proxied;
+    std::shared_ptr<bool> accepts = std::make_shared<bool>(false);  // a coroutine does
   };
-  Task<> accept(Acceptor& acceptor);
   // There are descriptors left that are for connections. Asked when they are nearly used up.
   [[nodiscard]] bool has_descriptors(Acceptor& acceptor) const;
   void serve(Socket socket, const asio::ip::tcp::endpoint& peer, const Acceptor& acceptor);
   // Closes connections that wait for their next request, some in each tick.
   void make_room();
   void set_user_timeouts();
-  Task<> tick();
+  void run();
+  // What an exception has ended begins again: accepting, and the tick.
+  void begin();
+  Task<> accept(Acceptor& acceptor, Running running);
+  Task<> tick(Running running);
+  void tick_once();
+  // Of whoever runs on this thread; says what it was, and counts it. Null: there was none.
+  void note_exception(const char* where, const std::exception_ptr& escaped) noexcept;
   template <class F>
   void each_connection(F&& f);
 
@@ -228,6 +253,8 @@ class Worker {
   std::int64_t date_at_ = -1;
   http::DateText date_;
   std::atomic<std::uint64_t> ticks_{0};
+  std::atomic<std::chrono::steady_clock::time_point> ticked_at_;
+  const std::shared_ptr<bool> ticks_on_ = std::make_shared<bool>(false);  // a coroutine does
   bool draining_ = false;
   bool turn_has_one_ = false;
   std::thread thread_;
@@ -293,6 +320,10 @@ class Workers {
   [[nodiscard]] std::int64_t started_at() const { return started_at_; }
   // The end has begun: no new connections. Any thread.
   [[nodiscard]] bool is_draining() const { return draining_; }
+  [[nodiscard]] ClockWatcher& clock_watcher() { return clock_watcher_; }
+  [[nodiscard]] const ClockWatcher& clock_watcher() const { return clock_watcher_; }
+  // Which worker's loop has not turned for some seconds; empty: all move. Any thread.
+  [[nodiscard]] std::string find_standstill() const;
 
  private:
   // What each worker returns for `f(worker)`, on its own thread; not from a worker.
@@ -306,6 +337,7 @@ class Workers {
   std::atomic<Ticks> full_address_said_{0};
   std::atomic<std::uint32_t> connections_max_;
   std::atomic<std::uint32_t> connections_{0};
+  ClockWatcher clock_watcher_;
   std::vector<std::unique_ptr<Worker>> workers_;
   const std::int64_t started_at_ = system_clock().unix_now();
   std::atomic<bool> draining_{false};

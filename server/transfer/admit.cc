@@ -78,7 +78,7 @@ Task<Result<ledger::Admission, ledger::Refusal>> admit(net::Worker& worker, Want
 
 std::unique_ptr<Delivery> begin_delivery(http::Connection& connection, const Wanted& wanted,
                                          const ledger::Admission& admission,
-                                         std::shared_ptr<const content::OpenFile> file) {
+                                         std::shared_ptr<const content::OpenFile> file) noexcept {
   const net::Services& services = connection.services();
   const auto spans = ledger_spans(wanted.selection);
   ledger::TransferEnded about;

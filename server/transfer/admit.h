@@ -34,9 +34,10 @@ struct Wanted {
 [[nodiscard]] Task<Result<ledger::Admission, ledger::Refusal>> admit(
     net::Worker& worker, Wanted wanted, ledger::PendingAdmission pending);
 
-// What the connection holds from here on. Whichever way it ends, the ledger is told.
+// What the connection holds from here on. Whichever way it ends, the ledger is told; so that it is,
+// the process ends where there is no memory for this.
 [[nodiscard]] std::unique_ptr<Delivery> begin_delivery(
     http::Connection& connection, const Wanted& wanted, const ledger::Admission& admission,
-    std::shared_ptr<const content::OpenFile> file);
+    std::shared_ptr<const content::OpenFile> file) noexcept;
 
 }  // namespace tallygate::transfer

@@ -117,7 +117,7 @@ void Delivery::close(Part& part, std::uint64_t arrived) {
   part.closed = true;
 }
 
-bool Delivery::settle(std::uint64_t acknowledged_offset) {
+bool Delivery::settle(std::uint64_t acknowledged_offset) noexcept {
   if (over_) return true;
   bool open = false;
   for (Part& part : parts_) {
@@ -140,7 +140,7 @@ bool Delivery::settle(std::uint64_t acknowledged_offset) {
   return true;
 }
 
-void Delivery::end(std::uint64_t acknowledged_offset) {
+void Delivery::end(std::uint64_t acknowledged_offset) noexcept {
   if (over_) return;
   for (Part& part : parts_) {
     if (!part.closed) close(part, part.arrived(acknowledged_offset));

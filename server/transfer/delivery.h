@@ -73,9 +73,9 @@ class Delivery final : public Recycled<Delivery> {
 
   // -- settling
   // Tells the ledger what arrived. True: everything was sent and has arrived; this is over.
-  bool settle(std::uint64_t acknowledged_offset);
+  bool settle(std::uint64_t acknowledged_offset) noexcept;
   // The connection ends: what left and was not acknowledged is traffic, not copies.
-  void end(std::uint64_t acknowledged_offset);
+  void end(std::uint64_t acknowledged_offset) noexcept;
 
  private:
   struct Part {

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "core/clock/built_on.h"
 #include "core/http/precondition.h"
 #include "core/link/verify.h"
 #include "core/shop/word.h"
@@ -128,10 +129,14 @@ Objection check_word(http::Connection& connection) {
   if (services.shop != nullptr && services.shop->is_overtaken() && is_limited(request)) {
     return Refused{Problem::temporarily_unavailable, "ledger older than the shop's table", {}};
   }
+  const std::int64_t now = services.clock.unix_now();
+  if (clock::is_before_build(now)) {  // nobody knows what has expired
+    return Refused{Problem::temporarily_unavailable, "the clock is wrong", {}};
+  }
   const auto& links = connection.policy().settings.links;
   const link::ResumeGrace grace{links.resume_grace / std::chrono::seconds(1), look.unfinished_copy};
-  const auto late = link::check_times(request.grant, {look.word.not_before, look.word.expires_at},
-                                      grace, services.clock.unix_now());
+  const auto late =
+      link::check_times(request.grant, {look.word.not_before, look.word.expires_at}, grace, now);
   if (late) return Refused{problem_of(*late), link::to_string(*late), {}};
   return std::nullopt;
 }

@@ -1,4 +1,7 @@
 # One line per header with rules in it; the tree mirrors core/.
+tallygate_test(core/clock/built_on)
+tallygate_test(core/clock/step)
+
 tallygate_test(core/config/combination)
 tallygate_test(core/config/declarations)
 tallygate_test(core/config/describe)

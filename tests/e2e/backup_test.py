@@ -298,7 +298,7 @@ class Restore(ShopTest):
 
     # -- copies that nobody announced
 
-    def test_a_plain_copy_of_yesterday_is_found_out_and_gives_nothing_again(self):
+    def test_a_plain_copy_of_yesterday_is_found_out_and_gives_nothing_again(self):  # J9
         self.take(self.old, "x", 6, copies=2)
         self.expect_same(self.old, x=2)
         self.old.stop()
@@ -372,7 +372,7 @@ class Restore(ShopTest):
         self.take_all(new, "x", 5)
         self.expect_same(new, x=5)
 
-    def test_an_adoption_that_was_killed_is_repeated(self):
+    def test_an_adoption_that_was_killed_is_repeated(self):  # J14
         chance = seeded(self.id())
         links = [f"k{n}" for n in range(6)]
         for link_id in links:
@@ -421,7 +421,7 @@ class Restore(ShopTest):
 
     # -- two servers with one history
 
-    def test_a_copy_beside_its_original_is_found_out_and_loses_no_count(self):
+    def test_a_copy_beside_its_original_is_found_out_and_loses_no_count(self):  # S9
         self.take(self.old, "x", 1000, copies=2)
         self.expect_same(self.old, x=2)
         self.old.stop()

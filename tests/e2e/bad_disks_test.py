@@ -45,7 +45,7 @@ class DiskThatDies(CountingTestCase):
         self.addCleanup(self.server.kill)  # before the disk goes, whatever happened
         self.server.root = self.disk.path
 
-    def test_a_transfer_ends_short_and_can_be_resumed_when_the_disk_is_back(self):
+    def test_a_transfer_ends_short_and_can_be_resumed_when_the_disk_is_back(self):  # F12
         for is_cold in (True, False):
             with self.subTest(cold=is_cold):
                 path = "/cold" if is_cold else "/hot"
@@ -153,7 +153,7 @@ class FileSystemThatHangs(CountingTestCase):
         self.assertEqual(received + got[0], self.content)
         self.server.expect_link(link, used=1, copies=1, traffic_bytes=SIZE)
 
-    def test_more_requests_than_there_are_threads_for_it_hold_up_nobody(self):
+    def test_more_requests_than_there_are_threads_for_it_hold_up_nobody(self):  # F12
         self.assertEqual(self.server.get(self.server.sign("/far/file"), method="HEAD").status, 200)
         self.far.hang()
         urls = [self.server.sign("/far/file", data=f"{i}") for i in range(60)]

@@ -24,7 +24,7 @@ class ContentTest(CountingTestCase):
                                          "If-Range": before.field("ETag")})
         self.assertEqual((response.status, response.body), (200, new))
 
-    def test_a_transfer_that_runs_ends_from_the_version_it_began_with(self):
+    def test_a_transfer_that_runs_ends_from_the_version_it_began_with(self):  # F10
         size = 24 * MIB
         old = self.server.write("/file", some_bytes(size, 1))
         link, url = self.link("/file", 3)
@@ -39,7 +39,7 @@ class ContentTest(CountingTestCase):
         self.assertEqual(self.server.get(url).body, new)
         self.server.expect_link(link, used=2, copies=2)
 
-    def test_a_file_that_shrinks_under_a_transfer_ends_that_connection_alone(self):
+    def test_a_file_that_shrinks_under_a_transfer_ends_that_connection_alone(self):  # F8
         size, rest = 48 * MIB, 16 * MIB
         content = self.server.write("/file", some_bytes(size))
         self.server.write("/other", content[:MIB])
@@ -60,7 +60,7 @@ class ContentTest(CountingTestCase):
         self.assertEqual(self.server.get(url).body, content[:rest])
         self.server.expect_link(link, used=1, copies=1)
 
-    def test_a_file_that_grows_under_a_transfer_ends_at_the_promised_length(self):
+    def test_a_file_that_grows_under_a_transfer_ends_at_the_promised_length(self):  # F9
         size = 24 * MIB
         content = self.server.write("/file", some_bytes(size))
         link, url = self.link("/file", 3)
@@ -73,7 +73,7 @@ class ContentTest(CountingTestCase):
         self.assertEqual(client.ask("/", method="OPTIONS").status, 204)
         self.server.expect_link(link, used=1, copies=1)
 
-    def test_a_file_that_is_deleted_is_missing_and_its_transfers_go_on(self):
+    def test_a_file_that_is_deleted_is_missing_and_its_transfers_go_on(self):  # F6
         size = 24 * MIB
         content = self.server.write("/file", some_bytes(size))
         link, url = self.link("/file", 3)
@@ -86,7 +86,7 @@ class ContentTest(CountingTestCase):
         self.server.write("/file", content)
         eventually(lambda: self.server.get(url, method="HEAD").status, 200)
 
-    def test_versions_that_follow_one_another_are_never_mixed(self):
+    def test_versions_that_follow_one_another_are_never_mixed(self):  # F5, F10
         size = 256 * KIB
         versions = {}
 

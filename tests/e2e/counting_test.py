@@ -24,7 +24,7 @@ class CopiesTest(CountingTestCase):
         self.assertEqual(self.fetch(url), "ok")
         self.expect(link, 1, S, copies=1, blocked="copies", limit=1)
 
-    def test_a_second_download_on_a_limit_of_one_is_refused(self):
+    def test_a_second_download_on_a_limit_of_one_is_refused(self):  # L12
         link, url = self.link("/file", 1)
         self.assertEqual([self.fetch(url), self.fetch(url)], ["ok", "downloads-exhausted"])
         self.expect(link, 1, S)
@@ -46,7 +46,7 @@ class CopiesTest(CountingTestCase):
                 client.discard(head.length)
         self.expect(link, 1, S, copies=1)
 
-    def test_a_broken_download_is_resumed_within_its_copy(self):
+    def test_a_broken_download_is_resumed_within_its_copy(self):  # H5
         link, url = self.link("/file", 1)
         self.assertEqual(self.break_off(url, S * 9 // 10), "ok")
         self.expect(link, 0, S * 9 // 10, IN_BUFFERS)
@@ -93,7 +93,7 @@ class CopiesTest(CountingTestCase):
         self.assertEqual(self.fetch(url, S - last), "ok")
         self.expect(link, 1, S + last, copies=1, blocked="copies")
 
-    def test_exactly_the_allowance_may_be_read_once_more(self):
+    def test_exactly_the_allowance_may_be_read_once_more(self):  # H6
         link, url = self.link("/file", 1)
         self.assertEqual(self.fetch(url), "ok")
         self.server.expect_link(link, used=1)
@@ -114,7 +114,7 @@ class CopiesTest(CountingTestCase):
             client.discard(head.length)
         self.expect(link, 1, S + part, copies=1)
 
-    def test_answers_without_a_body_are_free(self):
+    def test_answers_without_a_body_are_free(self):  # H7
         link, url = self.link("/file", 1)
         with self.server.client() as client:
             etag = client.ask(url, method="HEAD").field("ETag")
@@ -170,7 +170,7 @@ class BreaksTest(CountingTestCase):
 
 
 class SmallFilesTest(CountingTestCase):
-    def test_an_empty_file_is_a_copy_each_time(self):
+    def test_an_empty_file_is_a_copy_each_time(self):  # F13
         self.server.write("/empty", b"")
         link, url = self.link("/empty", 2)
         answers = []
@@ -180,14 +180,14 @@ class SmallFilesTest(CountingTestCase):
         self.assertEqual(answers, ["ok"] * 2 + ["downloads-exhausted"] * 3)
         self.server.expect_link(link, used=2, copies=2, traffic_bytes=0)
 
-    def test_one_byte_is_a_file(self):
+    def test_one_byte_is_a_file(self):  # F13
         self.server.write("/one", b"x")
         link, url = self.link("/one", 2)
         self.assertEqual([self.fetch(url) for _ in range(3)],
                          ["ok", "ok", "downloads-exhausted"])
         self.server.expect_link(link, used=2, copies=2, traffic_bytes=2)
 
-    def test_who_resets_before_acknowledging_gets_no_copy_and_bounded_traffic(self):
+    def test_who_resets_before_acknowledging_gets_no_copy_and_bounded_traffic(self):  # H11
         size = 3 * MIB
         self.sparse("/file", size)
         link, url = self.link("/file", 1)
@@ -242,7 +242,7 @@ class VersionsTest(CountingTestCase):
         self.assertEqual(answers, ["ok"] * 3 + ["traffic-exhausted"] * 27)
         self.server.expect_link(link, used=1, copies=0, traffic_bytes=3 * (size - 1))
 
-    def test_bytes_of_two_versions_make_no_copy(self):
+    def test_bytes_of_two_versions_make_no_copy(self):  # F10
         size = 32 * MIB
         self.sparse("/file", size)
         link, url = self.link("/file", 2)

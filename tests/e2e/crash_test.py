@@ -7,7 +7,7 @@ from support import KIB, MIB, eventually, some_bytes
 
 
 class CrashTest(CountingTestCase):
-    def test_a_download_that_a_crash_cuts_is_resumed_within_its_copy(self):
+    def test_a_download_that_a_crash_cuts_is_resumed_within_its_copy(self):  # J13, H5
         size = 128 * MIB
         self.sparse("/file", size)
         link, url = self.link("/file", 1)
@@ -26,7 +26,7 @@ class CrashTest(CountingTestCase):
         self.assertLessEqual(shown["traffic_bytes"], size + 2 * size // 64 + IN_BUFFERS)
         self.assertEqual(self.fetch(url), "downloads-exhausted")
 
-    def test_a_crash_in_every_transfer_of_a_small_file_gives_no_second_copy(self):
+    def test_a_crash_in_every_transfer_of_a_small_file_gives_no_second_copy(self):  # J13
         size = 256 * KIB
         self.server.write("/file", some_bytes(size))
         link, url = self.link("/file", 1)
@@ -97,7 +97,7 @@ class CrashTest(CountingTestCase):
         self.server.start()
         self.assertEqual(self.server.links_show(link), before)
 
-    def test_what_a_crash_left_in_doubt_of_the_last_copy_can_still_be_fetched(self):
+    def test_what_a_crash_left_in_doubt_of_the_last_copy_can_still_be_fetched(self):  # J13, H6
         size = 32 * MIB
         content = self.server.write("/file", some_bytes(size))
         link, url = self.link("/file", 1)

@@ -87,7 +87,7 @@ class Faults(FaultCase):
         server = self.start_edge()
         return server, proxy
 
-    def test_a_line_that_is_cut_around_a_commit_counts_once(self):
+    def test_a_line_that_is_cut_around_a_commit_counts_once(self):  # S2
         server, proxy = self.start_behind_proxy()
         copies = 0
         for cut in self.cuts:
@@ -98,7 +98,7 @@ class Faults(FaultCase):
                 eventually(lambda: watch.cuts, 1)
                 self.expect_exact(server, "x", copies)
 
-    def test_a_server_that_stands_still_keeps_nobody_waiting(self):
+    def test_a_server_that_stands_still_keeps_nobody_waiting(self):  # S5
         server = self.start_edge()
         self.download(server, "x")
         self.expect_exact(server, "x", 1)
@@ -127,7 +127,7 @@ class Faults(FaultCase):
         self.database_server.kill()
         self.database_server.start()
 
-    def test_a_wrong_password_is_said_and_the_right_one_taken(self):
+    def test_a_wrong_password_is_said_and_the_right_one_taken(self):  # S10
         server = self.start_edge()
         right = self.database_server.passwords[EDGE]
         server.database.set_password(EDGE, "another")
@@ -138,7 +138,7 @@ class Faults(FaultCase):
         server.database.set_password(EDGE, right)
         self.expect_exact(server, "x", 2)
 
-    def test_a_missing_table_is_named(self):
+    def test_a_missing_table_is_named(self):  # S7
         server = self.start_edge()
         self.download(server, "x")
         self.expect_exact(server, "x", 1)
@@ -148,7 +148,7 @@ class Faults(FaultCase):
         server.database.execute("ALTER TABLE tg_hidden RENAME TO tg_download")
         self.expect_exact(server, "x", 3)
 
-    def test_a_missing_right_is_named(self):
+    def test_a_missing_right_is_named(self):  # S7
         server = self.start_edge()
         server.database.execute(f"REVOKE UPDATE ON tg_link FROM {EDGE}")
         self.download(server, "x", 2)
@@ -165,7 +165,7 @@ class Faults(FaultCase):
         server.database.set_read_only(False)
         self.expect_exact(server, "x", 2)
 
-    def test_a_database_of_yesterday_is_sent_what_it_misses(self):
+    def test_a_database_of_yesterday_is_sent_what_it_misses(self):  # S6
         server = self.start_edge()
         self.download(server, "x", 3)
         self.expect_exact(server, "x", 3)
@@ -182,7 +182,7 @@ class Faults(FaultCase):
         self.expect_exact(server, "x", 7)
         self.expect_exact(server, "y", 1)
 
-    def test_a_change_is_heard_while_counts_go_the_other_way(self):
+    def test_a_change_is_heard_while_counts_go_the_other_way(self):  # S4
         server = self.start_edge()
         with self.under_load(server, "x") as done:
             eventually(lambda: len(done) > 5)

@@ -24,7 +24,7 @@ class FullDisk(DiskTest):
         self.counted = self.count(20) + self.fill_until_refused()
         self.refused, self.refused_url = self.fresh()
 
-    def test_refuses_what_needs_a_count_and_nothing_else(self):
+    def test_refuses_what_needs_a_count_and_nothing_else(self):  # J4
         self.fill()
         self.expect_refused(self.refused_url)
         self.expect_unlimited_go_on()
@@ -37,7 +37,7 @@ class FullDisk(DiskTest):
         self.assertEqual(self.copies([self.refused]), {self.refused: 0})
         self.expect_copies_left(self.counted[0])
 
-    def test_counts_again_without_a_restart_when_there_is_room(self):
+    def test_counts_again_without_a_restart_when_there_is_room(self):  # J4
         self.fill()
         self.expect_failed("No space left on device")
         process = self.server.process
@@ -114,7 +114,7 @@ class StalledDisk(DiskTest):
 class DeadDisk(DiskTest):
     server_settings = {"send_timeout": "5s"}
 
-    def test_fails_what_needs_a_count_and_has_every_count_when_it_is_mounted_again(self):
+    def test_fails_what_needs_a_count_and_has_every_count_when_it_is_mounted_again(self):  # J3
         self.serve()
         counted = self.count(100)
         large, url, transfer, received = self.begin_large()
@@ -141,7 +141,7 @@ class ReadOnlyDisk(DiskTest):
         self.assertIn("ledger.dir", said)
         self.assertIn("Read-only file system", said)
 
-    def test_a_start_on_it_is_refused_and_leaves_the_counts_as_they_were(self):
+    def test_a_start_on_it_is_refused_and_leaves_the_counts_as_they_were(self):  # J8
         self.serve()
         counted = self.count(20)
         self.server.stop()

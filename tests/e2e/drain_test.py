@@ -45,7 +45,7 @@ class DrainTest(CountingTestCase):
         self.server.start()
         self.server.expect_link(self.link_id, used=1, copies=1, traffic_bytes=self.size)
 
-    def test_a_transfer_that_takes_too_long_is_cut_and_can_be_resumed(self):
+    def test_a_transfer_that_takes_too_long_is_cut_and_can_be_resumed(self):  # P2
         client, begun = self.start(drain_timeout="200ms")
         self.server.terminate()
         self.server.wait()
@@ -57,7 +57,7 @@ class DrainTest(CountingTestCase):
         self.assertEqual(begun + response.body, self.content)
         self.server.expect_link(self.link_id, copies=1)
 
-    def test_a_second_signal_ends_it_at_once(self):
+    def test_a_second_signal_ends_it_at_once(self):  # P1
         client, _ = self.start(drain_timeout="1h")
         self.server.terminate()
         self.draining()
@@ -106,7 +106,7 @@ class DrainTest(CountingTestCase):
             self.server.restart()
             self.server.expect_link(self.link_id, used=counted, copies=counted)
 
-    def test_many_slow_clients_all_finish(self):
+    def test_many_slow_clients_all_finish(self):  # P1
         self.server = self.start_server({"server": {"drain_timeout": "5m"}})
         self.content = self.server.write("/file", some_bytes(12 * MIB))
         self.link_id, self.url = self.link("/file", 30)
@@ -120,7 +120,7 @@ class DrainTest(CountingTestCase):
         self.server.start()
         self.server.expect_link(self.link_id, used=30, copies=30)
 
-    def test_a_start_beside_a_running_server_fails_and_harms_nothing(self):
+    def test_a_start_beside_a_running_server_fails_and_harms_nothing(self):  # J10
         client, begun = self.start()
         done = self.server.command("serve", "--config", self.server.config, check=False)
         self.assertEqual(done.returncode, 1)

@@ -53,7 +53,7 @@ class EndingTest(CountingTestCase):
             client.close()
             self.server.expect_link(link, copies=copies)
 
-    def test_what_is_in_the_send_buffer_when_a_silent_client_is_cut_never_arrives(self):
+    def test_what_is_in_the_send_buffer_when_a_silent_client_is_cut_never_arrives(self):  # H11
         link, url = self.link("/file", 3)
         client = self.begin(url)
         client.read_head()
@@ -85,7 +85,7 @@ class EndingTest(CountingTestCase):
         self.assertLessEqual(len(received), MIB + 256 * KIB)
         self.assertEqual(received, self.content[:len(received)])
 
-    def test_a_client_that_breaks_off_resumes_where_it_stopped(self):
+    def test_a_client_that_breaks_off_resumes_where_it_stopped(self):  # H5
         link, url = self.link("/file", 3)
         received = b""
         for step in (1, 100 * KIB, 5 * MIB, 3, 10 * MIB):

@@ -250,7 +250,7 @@ class KillTest(CountingTestCase):
         # Every customer holds one copy. More are held only as far as copies were in doubt.
         self.assertLessEqual(depth(order.size, got), beyond // order.size)
 
-    def test_fifty_kills_forget_no_copy_give_none_away_and_let_everybody_finish(self):
+    def test_fifty_kills_forget_no_copy_give_none_away_and_let_everybody_finish(self):  # J1, H4, H6
         random = seeded("fifty kills")
         orders = []
         for _ in range(50):

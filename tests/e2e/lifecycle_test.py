@@ -9,7 +9,7 @@ from support import KIB, MIB, eventually, some_bytes
 
 
 class Serve(CommandTest):
-    def test_sigterm_lets_a_download_finish_and_exits_0(self):
+    def test_sigterm_lets_a_download_finish_and_exits_0(self):  # P1
         server = self.start_server()
         content = server.write("/a", some_bytes(16 * MIB))
         with server.client(receive_buffer=64 * KIB) as client:
@@ -22,7 +22,7 @@ class Serve(CommandTest):
         server.start()
         server.expect_link("x", used=1)
 
-    def test_a_second_sigterm_does_not_wait_for_anybody(self):
+    def test_a_second_sigterm_does_not_wait_for_anybody(self):  # P1
         server = self.start_server({"server": {"drain_timeout": "1h"}})
         server.write("/a", bytes(16 * MIB))
         with server.client(receive_buffer=4 * KIB) as client:
@@ -33,7 +33,7 @@ class Serve(CommandTest):
             server.terminate()
             server.wait()
 
-    def test_a_ledger_belongs_to_one_server(self):
+    def test_a_ledger_belongs_to_one_server(self):  # J10
         first = self.start_server()
         second = self.prepare_server({"ledger": {"dir": str(first.folder / "ledger")}})
         said = self.expect_one_line(second, FAILED, "serve", "--config", second.config)
@@ -95,6 +95,7 @@ class Serve(CommandTest):
         self.assertEqual((status, health["status"]), (200, "ok"))
         self.assertEqual(health["ledger"], {"links": 1})
         self.assertEqual(health["version"], server.command("--version").stdout.strip())
+        self.assertEqual(health["clock"], {"steps": 0})
         self.assertNotIn("shop", health)
         self.assertGreaterEqual(health["loop_stall"]["longest_ms"], 0)  # rounded
         eventually(lambda: any(ask_admin(server, "GET", "/healthz")[1]["loop_stall"]

@@ -199,7 +199,7 @@ class TimesTest(TestCase):
         server.write("/file.bin", CONTENT)
         return server
 
-    def test_a_link_is_refused_from_the_first_second_of_its_expiry(self):
+    def test_a_link_is_refused_from_the_first_second_of_its_expiry(self):  # L5
         server = self.server_with(resume_grace="0s")
         expiry = int(time.time()) + 3
         good = server.sign("/file.bin", expires=expiry)
@@ -232,7 +232,7 @@ class TimesTest(TestCase):
             self.assertEqual(response.problem, "link-not-yet-valid")
             self.assertLess(before, start)
 
-    def test_a_transfer_that_runs_goes_on_after_the_expiry(self):
+    def test_a_transfer_that_runs_goes_on_after_the_expiry(self):  # L5
         server = self.server_with(resume_grace="0s")
         (server.root / "big").touch()
         os.truncate(server.root / "big", 64 * MIB)

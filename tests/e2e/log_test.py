@@ -337,7 +337,7 @@ class BlockedCase(TestCase):
 
 
 class PipeTest(BlockedCase):
-    def test_a_pipe_that_nobody_reads(self):
+    def test_a_pipe_that_nobody_reads(self):  # P11
         server = StdoutServer({"log": {"access": "stdout", **ALL_LINES}})
         self.addCleanup(self._end, server)
         server.start()
@@ -382,7 +382,7 @@ class FullDiskTest(BlockedCase):
         except (OSError, subprocess.CalledProcessError) as failure:
             raise unittest.SkipTest(f"no disk of our own: {failure}") from None
 
-    def test_a_disk_that_is_full(self):
+    def test_a_disk_that_is_full(self):  # P11
         disk = SmallDisk()
         self.addCleanup(disk.remove)
         disk.mount()

@@ -25,7 +25,7 @@ class MerchantTest(CountingTestCase):
         self.assertEqual(self.fetch(url), "downloads-exhausted")
         self.server.expect_link(link, used=2, copies=2, limit=2, traffic_bytes=2 * S)
 
-    def test_a_limit_below_what_was_used_shows_no_more_than_the_limit(self):
+    def test_a_limit_below_what_was_used_shows_no_more_than_the_limit(self):  # J12
         link, url = self.link("/file", 3)
         for _ in range(3):
             self.assertEqual(self.fetch(url), "ok")
@@ -35,7 +35,7 @@ class MerchantTest(CountingTestCase):
         self.server.links("set", link, "--max", "-")
         self.server.expect_link(link, used=3, copies=3, limit=3)
 
-    def test_a_limit_of_none_and_no_limit_at_all(self):
+    def test_a_limit_of_none_and_no_limit_at_all(self):  # J12
         link, url = self.link("/file", 1)
         self.assertEqual(self.fetch(url), "ok")
         self.server.links("set", link, "--max", 0)

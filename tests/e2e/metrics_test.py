@@ -266,7 +266,7 @@ class MetricsTest(TestCase):
                         key("tallygate_copies_completed_total"): 0,
                         key("tallygate_admissions_total", result="busy"): 1})
 
-    def test_clients_that_wait_for_room(self):
+    def test_clients_that_wait_for_room(self):  # O1
         server = self.start(max_connections=1)
         with server.client() as first:
             self.assertEqual(first.ask(server.sign("/a")).status, 200)

@@ -12,7 +12,7 @@ from support import KIB, MIB, eventually, some_bytes
 class ParallelTest(CountingTestCase):
     settings = {"server": {"threads": 2}}
 
-    def test_sixteen_parallel_segments_are_one_copy(self):
+    def test_sixteen_parallel_segments_are_one_copy(self):  # H4
         size = 16 * MIB + 7
         content = self.server.write("/file", some_bytes(size))
         link, url = self.link("/file", 1)
@@ -36,7 +36,7 @@ class ParallelTest(CountingTestCase):
         shown = self.server.expect_link(link, used=0, copies=0)
         self.assertLessEqual(shown["traffic_bytes"], 16 * IN_BUFFERS)
 
-    def test_four_hundred_clients_on_a_limit_of_seven_get_seven_copies(self):
+    def test_four_hundred_clients_on_a_limit_of_seven_get_seven_copies(self):  # J11
         size = 2 * MIB
         content = self.server.write("/file", some_bytes(size))
         link, url = self.link("/file", 7)
@@ -115,7 +115,7 @@ class ParallelTest(CountingTestCase):
         late.discard(size // 2 - MIB)
         self.server.expect_link(link, used=1, copies=1, traffic_bytes=size * 3 // 2)
 
-    def test_no_more_than_256_transfers_of_a_link_run_at_a_time(self):
+    def test_no_more_than_256_transfers_of_a_link_run_at_a_time(self):  # O5
         size = 16 * MIB
         self.sparse("/file", size)
         link, url = self.link("/file", 1000)

@@ -68,7 +68,7 @@ class PathTest(SharedServerTestCase):
                     self.expect_missing(path)
 
     @unittest.skipIf(os.geteuid() == 0, "root may read everything")
-    def test_a_file_that_may_not_be_read_is_missing(self):
+    def test_a_file_that_may_not_be_read_is_missing(self):  # F6
         self.server.write("/secret.bin", CONTENT)
         (self.root / "secret.bin").chmod(0)
         self.expect_missing("/secret.bin")

@@ -127,7 +127,7 @@ class RangeTest(SharedServerTestCase):
         self.assertEqual(self.server.get(good, {"Range": "bytes=10000-19999"}).status, 206)
         self.server.expect_link(link, used=1, copies=1, traffic_bytes=SIZE)
 
-    def test_if_range_holds_for_the_same_version_alone(self):
+    def test_if_range_holds_for_the_same_version_alone(self):  # H5
         for value, status in (
                 (self.etag, 206), ('"other"', 200), ("W/" + self.etag, 200), (self.etag[1:-1], 200),
                 (date(MODIFIED), 206), (date(MODIFIED + 1), 200), (date(MODIFIED - 1), 200),

@@ -105,7 +105,7 @@ class RefusalTest(TestCase):
         self.server.expect_link(link, copies=0, blocked="traffic")
         self.expect(big, 403, "traffic-exhausted")
 
-    def test_a_link_whose_last_copy_is_in_progress_is_downloads_in_progress(self):
+    def test_a_link_whose_last_copy_is_in_progress_is_downloads_in_progress(self):  # L12
         link = new_link_id()
         big = self.server.sign("/big", id=link, limit=1)
         with self.server.client(receive_buffer=64 * KIB) as client:

@@ -156,7 +156,7 @@ class UnderLoad(ReloadTestCase):
                                     rf"^{config}:\d+: metering.keep_expired: "),
         }
 
-    def test_wrong_input_changes_nothing_and_is_named(self):
+    def test_wrong_input_changes_nothing_and_is_named(self):  # P6
         self.start({"server": {"send_timeout": "1h"}, "links": {"resume_grace": "2d"},
                     "metering": {"keep_expired": "3d"}})
         server = self.server
@@ -259,7 +259,7 @@ class TakesEffect(ReloadTestCase):
         return ([client.ask(signed).status for client in clients] +
                 [self.server.get(signed).status for _ in range(16)])
 
-    def test_keys_come_and_go(self):
+    def test_keys_come_and_go(self):  # L8
         old, new = Key("old", b"o" * 32), Key("new", b"n" * 32, use="verify")
         self.start(keys=[old])
         server = self.server

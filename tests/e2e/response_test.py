@@ -119,7 +119,7 @@ class ResponseTest(SharedServerTestCase):
                 response = self.server.get(self.server.sign(f"/types/{name}"))
                 self.assertEqual(response.field("Content-Type").split(";")[0], wanted)
 
-    def test_bytes_beyond_two_and_four_gib_are_where_they_should_be(self):
+    def test_bytes_beyond_two_and_four_gib_are_where_they_should_be(self):  # F13
         where = self.server.root / "huge"
         where.touch()
         size = 5 << 30

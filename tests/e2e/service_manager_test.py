@@ -111,7 +111,7 @@ class WatchdogAndDisk(ServiceTest):
     def setUpClass(cls):
         require_disk()
 
-    def test_nothing_is_said_while_the_journal_waits_for_its_disk(self):
+    def test_nothing_is_said_while_the_journal_waits_for_its_disk(self):  # P8
         disk = SmallDisk()
         self.addCleanup(disk.remove)
         disk.mount()
@@ -218,7 +218,7 @@ class HandedOver(ServiceTest):
             datagrams.bind(("127.0.0.1", 0))
             self.assertIn("does not listen for TCP", self.refused([("http", datagrams)]))
 
-    def test_sockets_that_are_for_another_process_are_left_alone(self):
+    def test_sockets_that_are_for_another_process_are_left_alone(self):  # P13
         server = self.prepare()
         server.process_options["env"] |= {"LISTEN_FDS": "1", "LISTEN_PID": "1",
                                           "LISTEN_FDNAMES": "http"}

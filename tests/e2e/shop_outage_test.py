@@ -57,7 +57,7 @@ class Away(ShopTest):
         self.download_while_away(server, "x", 1)
         self.assertEqual(server.database.path.read_bytes(), b"precious" * KIB)
 
-    def test_everything_arrives_once_after_the_file_was_moved_away_and_back(self):
+    def test_everything_arrives_once_after_the_file_was_moved_away_and_back(self):  # S1
         server = self.start_edge()
         self.download_while_away(server, "x", 1)
         server.database.expect_link("x", used=1)
@@ -106,7 +106,7 @@ class Away(ShopTest):
         self.assertEqual(self.get(server, server.sign("/a", id="x", limit=9)), 200)
         server.expect_link("x", used=3)
 
-    def test_a_merchant_who_holds_the_lock_delays_and_loses_nothing(self):
+    def test_a_merchant_who_holds_the_lock_delays_and_loses_nothing(self):  # S4
         server = self.start_edge()
         with server.database.locked():
             self.download_while_away(server, "x", 3)
@@ -134,7 +134,7 @@ class Killed(ShopTest):
                 return
             done.append(link_id)
 
-    def test_the_shop_and_the_ledger_agree_after_kills(self):
+    def test_the_shop_and_the_ledger_agree_after_kills(self):  # S3
         chance = seeded(self.id())
         server = self.start_edge()
         server.write("/small", some_bytes(KIB))
@@ -183,7 +183,7 @@ class TwoEdges(ShopTest):
         self.two.write_keyring(self.one.keyring.read_text())
         self.two.start()
 
-    def test_they_share_a_limit(self):
+    def test_they_share_a_limit(self):  # S8
         url = self.one.sign("/a", id="x", limit=3)
         self.assertEqual(self.get(self.one, url), 200)
         self.database.expect_link("x", used=1)

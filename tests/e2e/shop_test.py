@@ -180,7 +180,7 @@ class MerchantsWord(ShopTest):
         self.database.expect_link("x", used=1, reset_gen=1)
         self.assertEqual(self.get(self.server, url), "downloads-exhausted")
 
-    def test_a_row_that_is_deleted_revokes(self):
+    def test_a_row_that_is_deleted_revokes(self):  # S7
         url = self.use("x", limit=5)
         self.database.change("DELETE FROM tg_link WHERE link_id = 'x'")
         self.expect_answer(self.server, url, "link-revoked")
@@ -251,7 +251,7 @@ class Authority(ShopTest):
         self.assertEqual([self.get(self.server, url) for _ in range(2)],
                          [200, "downloads-exhausted"])
 
-    def test_without_the_database_unknown_links_are_told_to_come_back(self):
+    def test_without_the_database_unknown_links_are_told_to_come_back(self):  # S1
         self.database.change("INSERT INTO tg_link(link_id) VALUES ('known')")
         known = self.server.sign("/a", id="known", limit=5)
         self.assertEqual(self.get(self.server, known), 200)

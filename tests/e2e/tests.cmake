@@ -45,6 +45,9 @@ if(NOT TALLYGATE_SANITIZE)
   set_property(TEST e2e.slow_clients APPEND PROPERTY ENVIRONMENT ROUNDS=5)  # 10,000 broken transfers
   set_tests_properties(e2e.slow_clients PROPERTIES LABELS "")
 endif()
+# What the machine does to it. A library before the C library and sanitizers do not go together.
+tallygate_plain_e2e(clock)
+tallygate_plain_e2e(process)
 # Whom a proxy speaks for; real ones.
 tallygate_e2e(proxies)
 # Commands, start and end of the server, settings.

@@ -140,7 +140,7 @@ class ReloadTest(CertificateTestCase):
                 self.server.expect_link(link, used=1, copies=1, traffic_bytes=size)
                 self.assertEqual(self.shown(NAME), self.server.certificate.der)
 
-    def test_a_broken_file_changes_nothing_and_is_named(self):
+    def test_a_broken_file_changes_nothing_and_is_named(self):  # P7
         self.serve([["one.example"]])
         certificate, site = self.server.certificate, self.sites[0]
         old = [certificate.der, site.der]

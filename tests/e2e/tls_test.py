@@ -174,7 +174,7 @@ class SlowHandshakeTest(ProtocolTestCase):
                 said = client.read_to_end()  # some only when the time for a head is up
                 self.assertTrue(said == b"" or said[0] == 21, said)
 
-    def test_a_handshake_that_stops_ends_when_the_time_for_a_head_is_up(self):
+    def test_a_handshake_that_stops_ends_when_the_time_for_a_head_is_up(self):  # H15, O3
         hello = self.hello()
         for part in (0, 1, len(hello) // 2, len(hello)):
             with self.subTest(part=part):
@@ -190,7 +190,7 @@ class ProtocolTest(ProtocolTestCase):
         said = client.read_to_end()
         self.assertTrue(said == b"" or said[0] == 21, said)  # an alert
 
-    def test_who_leaves_in_the_middle_of_a_handshake_harms_nobody(self):
+    def test_who_leaves_in_the_middle_of_a_handshake_harms_nobody(self):  # H15
         hello = self.hello()
         for part in (1, len(hello) // 2, len(hello)):
             for leave in ("close", "reset", "half_close"):
@@ -205,7 +205,7 @@ class ProtocolTest(ProtocolTestCase):
             self.assertEqual(response.status, 400)
             self.assertTrue(client.is_closed_by_server())
 
-    def test_older_versions_are_refused(self):
+    def test_older_versions_are_refused(self):  # H15
         for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
             with self.subTest(version=version.name):
                 context = self.server.context(trust=False)

@@ -104,7 +104,7 @@ class Ways:
             drop_from_memory(file)
         return client, received
 
-    def test_a_file_that_shrinks_ends_the_connection_short(self):
+    def test_a_file_that_shrinks_ends_the_connection_short(self):  # F8
         size, rest = 48 * MIB, 20 * MIB + 77
         for is_cold in (False, True):
             with self.subTest(cold=is_cold):

@@ -101,7 +101,7 @@ class PackageTest(unittest.TestCase):
 
 
 class Readme(PackageTest):
-    def test_the_page_for_operators_step_by_step(self):
+    def test_the_page_for_operators_step_by_step(self):  # P14
         seen = set()
         for command in commands_of_the_readme():
             with self.subTest(command):
@@ -224,7 +224,7 @@ class Unit(PackageTest):
         self.expect_running()
         self.assertEqual(self.health()["status"], "ok")
 
-    def test_an_upgrade_with_wrong_settings_leaves_the_old_one_serving(self):
+    def test_an_upgrade_with_wrong_settings_leaves_the_old_one_serving(self):  # P4
         pid = self.show("MainPID")
         self.break_settings()
         said = self.machine.apt(f"apt-get install ./{self.newer.name}")[1]
@@ -246,7 +246,7 @@ class Unit(PackageTest):
                 "sleep 0.1; done")
         self.expect_running()
 
-    def test_a_crash_is_followed_by_a_start(self):
+    def test_a_crash_is_followed_by_a_start(self):  # P12
         self.sh("systemctl kill -s KILL --kill-who=main tallygate")
         self.sh("until [ $(systemctl show tallygate -P NRestarts) = 1 ] && systemctl -q is-active tallygate; do "
                 "sleep 0.1; done")

@@ -31,7 +31,7 @@ class Units(unittest.TestCase):
                          self.folder / "tallygate.service", self.folder / "tallygate.socket")
         self.assertEqual((code, said), (0, ""))
 
-    def test_the_sandbox_leaves_little_exposed(self):
+    def test_the_sandbox_leaves_little_exposed(self):  # P14
         code, said = run("systemd-analyze", "security", "--no-pager", "--offline=true",
                          f"--threshold={EXPOSURE_MAX}", UNITS / "tallygate.service")
         self.assertEqual(code, 0, said)

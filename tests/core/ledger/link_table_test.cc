@@ -208,7 +208,7 @@ TEST(LinkTable, AsksForAtMost48BytesForATypicalLink) {
 }
 
 // The index grows by a quarter at a time: also just after that, and wherever it is looked.
-TEST(LinkTable, AsksForAtMost48BytesForATypicalLinkAtAnySizeOfAShard) {
+TEST(LinkTable, AsksForAtMost48BytesForATypicalLinkAtAnySizeOfAShard) {  // J18
   const std::string image(21, 'x');
   LinkTable table;
   double most = 0;

@@ -327,7 +327,7 @@ TEST(Meters, AreNotOutOfTrafficWhenTheCopiesAreUsedUp) {
   EXPECT_FALSE(link.meters.out_of_traffic());
 }
 
-TEST(Meters, DoNotOverflowAtTheLargestLimitAndWaste) {
+TEST(Meters, DoNotOverflowAtTheLargestLimitAndWaste) {  // J12
   constexpr std::uint64_t kHuge = std::uint64_t{1} << 50;
   TestLink link(0x7fff'ffff, 0xffff'ffff);
   for (int i = 0; i < 1000; ++i) ASSERT_EQ(link.get(kHuge), Answer::ok);

@@ -65,7 +65,7 @@ TEST(LinkToken, NeedsOnlyAKeyAndAMac) {
   EXPECT_EQ(parsed.token->limit, 0U);
 }
 
-TEST(LinkToken, IsRefusedWithTheWrongShape) {  // L1
+TEST(LinkToken, IsRefusedWithTheWrongShape) {  // L1, L10
   const std::vector<std::pair<std::string, TokenFault>> kCases = {
       {"", {Kind::version}},
       {"1", {Kind::version}},

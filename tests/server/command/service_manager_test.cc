@@ -64,7 +64,7 @@ class ToldTest : public testing::Test {
   std::filesystem::path folder_;
 };
 
-TEST_F(ToldTest, NothingMoreWhileAWorkerStandsStill) {
+TEST_F(ToldTest, NothingMoreWhileAWorkerStandsStill) {  // P8
   std::atomic<int> looks{0};
   {
     ServiceManager manager;
@@ -96,7 +96,7 @@ TEST_F(ToldTest, NoSignOfLifeBehindStopping) {
   EXPECT_EQ(last, "EXTEND_TIMEOUT_USEC=90000000");
 }
 
-TEST_F(ToldTest, NothingWithoutASocket) {
+TEST_F(ToldTest, NothingWithoutASocket) {  // P13
   ::unsetenv("NOTIFY_SOCKET");
   ServiceManager manager;
   manager.ready("serving", [] { return Pulse{}; });

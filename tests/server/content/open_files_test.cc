@@ -122,7 +122,7 @@ TEST_F(OpenFilesTest, KeepsWhatItKnowsWhileNoDescriptorIsLeft) {  // O2
   EXPECT_EQ(read(*open("/a")), "newer");
 }
 
-TEST_F(OpenFilesTest, NoticesAChangeThatKeptSizeAndTime) {
+TEST_F(OpenFilesTest, NoticesAChangeThatKeptSizeAndTime) {  // F11
   const auto path = dir.write("a", "text");
   const timespec times[2] = {{1, 0}, {1, 0}};
   ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);

@@ -82,7 +82,7 @@ TEST_F(ContentRootTest, LeadsNowhereElse) {
   for (const std::string& path : paths) EXPECT_TRUE(refuses(path)) << path << ": " << read(path);
 }
 
-TEST_F(ContentRootTest, DoesNotReachAProcessThroughProc) {
+TEST_F(ContentRootTest, DoesNotReachAProcessThroughProc) {  // F2
   auto proc = ContentRoot::open("/proc");
   ASSERT_TRUE(proc) << proc.error();
   EXPECT_TRUE(proc->open_file("/self/root/etc/hostname").has_error());
@@ -95,7 +95,7 @@ TEST_F(ContentRootTest, StopsAtANulInsteadOfReadingUpToIt) {
   EXPECT_EQ(read(std::string_view("/music/a.flac\0.txt", 18)), "! No such file or directory");
 }
 
-TEST_F(ContentRootTest, OpensNothingThatIsNoFileAndNeverWaitsForIt) {
+TEST_F(ContentRootTest, OpensNothingThatIsNoFileAndNeverWaitsForIt) {  // F4
   ASSERT_EQ(::mkfifo((inside / "fifo").c_str(), 0600), 0);
   const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
@@ -117,7 +117,7 @@ TEST_F(ContentRootTest, OpensAFileWhoseNameIsAsLongAsNamesMayBe) {
 
 // While a folder is swapped with a link to the outside, over and over, what is read is what is
 // inside or nothing.
-TEST_F(ContentRootTest, NeverOpensWhatALinkThatIsSwappedInPointsTo) {
+TEST_F(ContentRootTest, NeverOpensWhatALinkThatIsSwappedInPointsTo) {  // F2
   outside.write("a.flac", "outside");
   fs::create_directory_symlink(outside.str(), inside / "swap");
   std::atomic<bool> stop{false};
@@ -183,6 +183,17 @@ TEST_F(ContentRootTest, OpensNothingOnDescriptorsThatAreForOthers) {  // O2
   EXPECT_TRUE(first);
   EXPECT_EQ(one->open_file("/music/a.flac").error(), boost::system::errc::too_many_files_open);
   EXPECT_EQ(one->open_file("/music/none").error(), boost::system::errc::no_such_file_or_directory);
+}
+
+TEST(ContentRoot, IsNotServedFromWhereTheKernelDoesNotKeepToIt) {  // F3
+  const TempDir dir;
+  std::thread old([&] {
+    if (!refuse_call(SYS_openat2, ENOSYS)) GTEST_SKIP() << "no seccomp here";
+    const auto root = ContentRoot::open(dir.str());
+    ASSERT_FALSE(root);
+    EXPECT_EQ(root.error().find("openat2(2) is not available"), 0u) << root.error();
+  });
+  old.join();
 }
 
 TEST(ContentRoot, ThatDoesNotExistSaysSo) {

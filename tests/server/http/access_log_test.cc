@@ -222,7 +222,7 @@ class FullPipe {
   int saved_stdout_ = -1;
 };
 
-TEST(AccessLog, OnAPipeThatIsFullHoldsNobodyUpAndCountsWhatItDrops) {
+TEST(AccessLog, OnAPipeThatIsFullHoldsNobodyUpAndCountsWhatItDrops) {  // P11
   FullPipe pipe;
   std::uint64_t written = 0;
   {
@@ -247,8 +247,8 @@ TEST(AccessLog, OnASlowPipeWritesEveryLineWhole) {
   EXPECT_EQ((*log)->dropped(), 0u);
 }
 
-TEST(AccessLog, WhoseReaderIsGoneGoesOn) {
-  std::signal(SIGPIPE, SIG_IGN);  // as the server does
+TEST(AccessLog, WhoseReaderIsGoneGoesOn) {  // P11
+  std::signal(SIGPIPE, SIG_IGN);            // as the server does
   FullPipe pipe;
   auto log = pipe.open_log();
   ASSERT_TRUE(log);

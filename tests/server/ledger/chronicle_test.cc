@@ -187,7 +187,7 @@ TEST(Chronicle, WithAFollowerThatLacksMoreThanThereIsBeginsWithWhatThereIs) {
 
 // What was leased and not settled when a run ended is in doubt from then on, and the crash has a
 // number of its own in the journal; a run that wrote nothing leaves no trace.
-TEST(Chronicle, CountsACrashOnceHoweverOftenItStarts) {
+TEST(Chronicle, CountsACrashOnceHoweverOftenItStarts) {  // J14
   LedgerMaker maker;
   maker.open();
   maker.download("a", 3, 1000, {0, 400});

@@ -130,7 +130,7 @@ TEST_F(JournalTest, ClosesAGroupBeforeItOutgrowsASmallSegment) {
   for (const BatchHead& head : batches()) EXPECT_LE(head.payload_bytes, (16u << 10) + 5000);
 }
 
-TEST(Journal, IsUnavailableWhileTooMuchWaits) {
+TEST(Journal, IsUnavailableWhileTooMuchWaits) {  // O6
   JournalRig rig(32 << 20);
   EXPECT_FALSE(rig.journal->is_unavailable());
   for (int i = 0; i < 300; ++i) ASSERT_NE(rig.append(1, 60'000), 0u);
@@ -243,7 +243,7 @@ TEST_F(JournalTest, DoesNotRotateWhileAGroupWaitsForRoom) {
 
 // -- failures -----------------------------------------------------------------------------------
 
-TEST_F(JournalTest, OnAFullDiskWaitsAndLosesNothing) {
+TEST_F(JournalTest, OnAFullDiskWaitsAndLosesNothing) {  // J4
   for (const error_code& full : {kDiskFull, kOverQuota}) {
     SCOPED_TRACE(full.message());
     const Ticket durable = journal->durable();
@@ -274,7 +274,7 @@ TEST_F(JournalTest, OnAFullDiskWaitsAndLosesNothing) {
   EXPECT_EQ(disk.repeated_syncs(), 0u);
 }
 
-TEST(Journal, ThatFailedOnceHasFailedForGood) {
+TEST(Journal, ThatFailedOnceHasFailedForGood) {  // J3
   const struct {
     const char* what;
     std::uint64_t call;  // of a batch: write, sync

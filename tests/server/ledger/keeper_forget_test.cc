@@ -190,7 +190,7 @@ TEST_F(KeeperForget, NothingThatWasGivenANewExpirySinceTheSegmentWasClosed) {
 
 // -- the clock ----------------------------------------------------------------------------------
 
-TEST_F(KeeperForget, NothingWhileTheClockIsNotBelieved) {
+TEST_F(KeeperForget, NothingWhileTheClockIsNotBelieved) {  // T2
   const struct {
     const char* what;
     std::int64_t step;

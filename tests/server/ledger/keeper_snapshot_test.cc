@@ -165,7 +165,7 @@ std::uint64_t calls_of_a_snapshot() {
   return rig.disk.calls();
 }
 
-TEST_F(KeeperSnapshot, ThatFailsHarmsNobodyAndTheNextWorks) {
+TEST_F(KeeperSnapshot, ThatFailsHarmsNobodyAndTheNextWorks) {  // J15
   const std::uint64_t calls = calls_of_a_snapshot();
   ASSERT_GT(calls, 12u);
   const auto before_stop = expected(true, false);
@@ -210,7 +210,7 @@ TEST_F(KeeperSnapshot, ThatFailsHarmsNobodyAndTheNextWorks) {
   EXPECT_GT(failures, calls) << "most calls matter";
 }
 
-TEST_F(KeeperSnapshot, LosesNothingWhenThePowerFailsInTheMiddleOfIt) {
+TEST_F(KeeperSnapshot, LosesNothingWhenThePowerFailsInTheMiddleOfIt) {  // J14
   const std::uint64_t calls = calls_of_a_snapshot();
   const auto after_crash = expected(true, true);
   const std::uint64_t seed = test_seed();

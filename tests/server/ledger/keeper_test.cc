@@ -79,7 +79,7 @@ TEST_F(KeeperTest, SaysOnceThatItCannotMakeASegmentAndTriesAgain) {
   EXPECT_EQ(rig.notes.size(), 1u);
 }
 
-TEST_F(KeeperTest, TellsCustomersAndOperatorWhenTheLastSegmentIsFull) {
+TEST_F(KeeperTest, TellsCustomersAndOperatorWhenTheLastSegmentIsFull) {  // J17
   open();
   rig.disk.set_judge([](DiskCall call, const std::string&) -> FakeDisk::Fault {
     return {call == DiskCall::allocate ? kDiskFull : error_code()};
@@ -98,7 +98,7 @@ TEST_F(KeeperTest, TellsCustomersAndOperatorWhenTheLastSegmentIsFull) {
   EXPECT_EQ(rig.ledger->view("told")->spoken.word.not_before, last) << "nothing was lost";
 }
 
-TEST_F(KeeperTest, MakesASegmentThatIsWholeWhicheverCallFailed) {
+TEST_F(KeeperTest, MakesASegmentThatIsWholeWhicheverCallFailed) {  // J14
   for (std::uint64_t call = 1; call <= 6; ++call) {
     for (const bool forever : {false, true}) {
       SCOPED_TRACE(fmt::format("call {}{}", call, forever ? " and all after it" : ""));
@@ -167,7 +167,7 @@ TEST_F(KeeperTest, CountsWhatEarlierRunsHaveWritten) {
   EXPECT_EQ(snapshots(rig), (Numbers{4}));
 }
 
-TEST_F(KeeperTest, TriesAgainAMinuteAfterASnapshotThatFailed) {
+TEST_F(KeeperTest, TriesAgainAMinuteAfterASnapshotThatFailed) {  // J15
   rig.options.snapshot_after_min = rig.options.snapshot_after_max = 2 * kBlockBytes;
   open();
   rig.disk.set_judge([](DiskCall, const std::string& name) -> FakeDisk::Fault {

@@ -249,7 +249,7 @@ constexpr Crash kCrashes[] = {Crash::process, Crash::all_lost, Crash::sectors};
 
 class LedgerFaults : public testing::TestWithParam<int> {};
 
-TEST_P(LedgerFaults, OfWhateverCallLoseNothingThatWasGrantedOrTold) {
+TEST_P(LedgerFaults, OfWhateverCallLoseNothingThatWasGrantedOrTold) {  // J3, J5
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE(seed_note(seed));
   LedgerTally tally;
@@ -279,7 +279,7 @@ INSTANTIATE_TEST_SUITE_P(Errors, LedgerFaults, testing::Values(EIO, ENOSPC, EDQU
                            return std::string(::strerrorname_np(error.param));
                          });
 
-TEST(LedgerFaults, OfTheStartAfterAFaultLoseNothingEither) {
+TEST(LedgerFaults, OfTheStartAfterAFaultLoseNothingEither) {  // J14
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE(seed_note(seed));
   LedgerTally tally;

@@ -434,7 +434,7 @@ TEST_F(LedgerTest, OnAFullDiskRefusesLimitedLinksAndGoesOnByItself) {
   EXPECT_EQ(rig.copies("free"), 1u);
 }
 
-TEST(Ledger, OnADiskThatStallsTellsTheClientToComeBack) {
+TEST(Ledger, OnADiskThatStallsTellsTheClientToComeBack) {  // J16
   LedgerRig rig;
   rig.options.background = true;
   ASSERT_EQ(rig.open(), "");
@@ -455,7 +455,7 @@ TEST(Ledger, OnADiskThatStallsTellsTheClientToComeBack) {
   EXPECT_TRUE(rig.admit({})) << "the disk is back";
 }
 
-TEST(Ledger, WithTooMuchWaitingForTheDiskAdmitsNoLimitedLink) {
+TEST(Ledger, WithTooMuchWaitingForTheDiskAdmitsNoLimitedLink) {  // O6
   LedgerRig rig;
   rig.options.segment_bytes_min = rig.options.segment_bytes_max = 32 << 20;
   ASSERT_EQ(rig.open(), "");

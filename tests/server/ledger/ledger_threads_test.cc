@@ -98,7 +98,7 @@ class LedgerThreads : public testing::Test {
   LedgerRig rig;
 };
 
-TEST_F(LedgerThreads, GiveAwayNoMoreCopiesOfAHotLinkThanItsLimit) {
+TEST_F(LedgerThreads, GiveAwayNoMoreCopiesOfAHotLinkThanItsLimit) {  // J11
   ASSERT_EQ(rig.open(), "");
   Sums sums;
   on_workers(4, 60,

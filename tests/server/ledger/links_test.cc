@@ -155,7 +155,7 @@ TEST(Links, StandInTheirShardsInTheOrderOfTheirKeys) {
   EXPECT_EQ(found, std::vector<LinkKey>(std::begin(keys), std::end(keys)));
 }
 
-TEST(Links, TakeAtMostFortyEightBytesEachAtRest) {
+TEST(Links, TakeAtMostFortyEightBytesEachAtRest) {  // J18
   Links links(2000);
   std::string image;
   {

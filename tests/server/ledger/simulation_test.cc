@@ -46,7 +46,7 @@ std::string run_round(std::uint64_t seed, LedgerTally& tally) {
 
 class LedgerSimulation : public testing::TestWithParam<std::uint64_t> {};
 
-TEST_P(LedgerSimulation, KeepsEveryPromiseInEveryRound) {
+TEST_P(LedgerSimulation, KeepsEveryPromiseInEveryRound) {  // J2, T3
   for (const int number : {SIGABRT, SIGSEGV}) std::signal(number, say_seed);
   const std::uint64_t first = test_seed() + GetParam() * rounds();
   LedgerTally tally;

@@ -177,8 +177,8 @@ TEST(SnapshotFile, HasItsNameWhenItIsWhole) {
 
 // -- failing disks ------------------------------------------------------------------------------
 
-TEST(SnapshotFile, ThatCannotBeWrittenSaysWhyAndLeavesNothing) {
-  const Links links = some_links(80'000);  // several writes
+TEST(SnapshotFile, ThatCannotBeWrittenSaysWhyAndLeavesNothing) {  // J15
+  const Links links = some_links(80'000);                         // several writes
   FakeDisk disk;
   ASSERT_EQ(write(*disk.directory(), links), "");
   const std::uint64_t calls = disk.calls();
@@ -196,7 +196,7 @@ TEST(SnapshotFile, ThatCannotBeWrittenSaysWhyAndLeavesNothing) {
   }
 }
 
-TEST(SnapshotFile, IsWholeOrAbsentAfterAPowerCutAtAnyCall) {
+TEST(SnapshotFile, IsWholeOrAbsentAfterAPowerCutAtAnyCall) {  // J2
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE(seed_note(seed));
   const Links links = some_links(300);

@@ -110,7 +110,7 @@ TEST_F(StorageTest, DropsFromTheCacheNothingThatWasWritten) {
 }
 
 // A write that the system takes in part is gone on with, and the error is that of the rest.
-TEST_F(StorageTest, WritesWhatTheSystemTakesAndSaysWhyNotTheRest) {
+TEST_F(StorageTest, WritesWhatTheSystemTakesAndSaysWhyNotTheRest) {  // J5
   const auto file = create("f");
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
@@ -185,7 +185,7 @@ TEST_F(StorageTest, LocksOutASecondHandleUntilTheFirstIsGone) {
   EXPECT_FALSE((*second)->lock());
 }
 
-TEST_F(StorageTest, LocksOutAnotherProcessUntilItDies) {
+TEST_F(StorageTest, LocksOutAnotherProcessUntilItDies) {  // J10
   int locked[2];
   ASSERT_EQ(::pipe2(locked, O_CLOEXEC), 0);
   const pid_t child = ::fork();

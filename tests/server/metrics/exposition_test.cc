@@ -176,6 +176,12 @@ TEST(Snapshot, IsFailedBeforeItIsDegraded) {
   EXPECT_EQ(state_of(snapshot, false), State::degraded);
   snapshot.ledger_failed = true;
   EXPECT_EQ(state_of(snapshot, false), State::failed);
+  snapshot.ledger_failed = false;
+  snapshot.clock_wrong = true;
+  EXPECT_EQ(state_of(snapshot, false), State::failed) << "nobody knows what has expired";
+  snapshot.clock_wrong = false;
+  snapshot.stands_still = true;
+  EXPECT_EQ(state_of(snapshot, false), State::failed);
   EXPECT_EQ(state_of(snapshot, true), State::draining);
 }
 

@@ -60,7 +60,7 @@ TEST_F(TlsCertificatesTest, AreSentWithTheirIssuers) {
   EXPECT_EQ(loaded->sites[0].chain.size(), 1u);
 }
 
-TEST_F(TlsCertificatesTest, NameEveryMistakeAtOnce) {
+TEST_F(TlsCertificatesTest, NameEveryMistakeAtOnce) {  // P7
   const auto good = make("good");
   auto settings = with({"/nowhere/chain.pem", good.key});
   settings.sites.push_back({good.certificate, (folder_ / "none.key").string()});
@@ -102,7 +102,7 @@ TEST_F(TlsCertificatesTest, WithABrokenChainAreRefused) {
   EXPECT_THAT(mistakes(with(site)), ElementsAre(HasSubstr("leaf.pem: has no certificate in PEM")));
 }
 
-TEST_F(TlsCertificatesTest, ThatHaveExpiredAreServedAndNamed) {
+TEST_F(TlsCertificatesTest, ThatHaveExpiredAreServedAndNamed) {  // P7
   auto settings = with(make("old", {.names = {"o.example"}, .until_seconds = -60}));
   settings.sites.push_back(
       make("new", {.names = {"n.example"}, .from_seconds = 86'400, .until_seconds = 2 * 86'400}));

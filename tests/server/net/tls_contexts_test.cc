@@ -196,7 +196,7 @@ TEST(TlsContexts, KeepTheTicketKeysForWhoeverIsLeft) {
   EXPECT_EQ(client.certificate_name(), "wild");
 }
 
-TEST(TlsContexts, OfferNoEarlyDataAndOneTicket) {
+TEST(TlsContexts, OfferNoEarlyDataAndOneTicket) {  // H15
   const Shop shop;
   const auto context = shop.make_context();
   const auto meeting = meet(context.get(), {});

@@ -97,7 +97,7 @@ TEST_F(ExchangeTest, RowThatTheShopMadeBeforeIsHeard) {
   EXPECT_EQ(ledger.word("a").max_copies, 5);
 }
 
-TEST_F(ExchangeTest, CrashAtAnyStepLosesNothingAndCountsNothingTwice) {
+TEST_F(ExchangeTest, CrashAtAnyStepLosesNothingAndCountsNothingTwice) {  // S3
   const std::vector events = {use(1, "a"), counted(2, "a", 1), ended(3, "a", 0, 1'000'000, 1)};
   // What was done before the process died.
   const std::function<void()> steps[] = {
@@ -144,7 +144,7 @@ TEST_F(ExchangeTest, EveryBatchSentTwiceCountsOnce) {
   EXPECT_EQ(used(), "20");
 }
 
-TEST_F(ExchangeTest, LostAnswerIsNoticedAfterReconnecting) {
+TEST_F(ExchangeTest, LostAnswerIsNoticedAfterReconnecting) {  // S2
   start();
   turn();
   consume({use(1, "a"), counted(2, "a", 1)});
@@ -302,7 +302,7 @@ TEST_F(ExchangeTest, RowsChangedBehindTheTriggersAreFoundByTheRollingScan) {
   EXPECT_EQ(ledger.word("a").state, State::revoked);
 }
 
-TEST_F(ExchangeTest, YesterdaysDatabaseIsSentWhatItMisses) {
+TEST_F(ExchangeTest, YesterdaysDatabaseIsSentWhatItMisses) {  // S6
   const auto put_back = [&](bool in_place) {
     if (in_place) {
       merchant().restore_from(dir / "yesterday.db");
@@ -389,7 +389,7 @@ TEST_F(ExchangeTest, DatabaseThatIsAheadOfTheOutboxRaisesTheAlarm) {
   EXPECT_EQ(used(), "3");
 }
 
-TEST_F(ExchangeTest, BatchThatAnotherServerSentInOurNameIsNotTakenForOurs) {
+TEST_F(ExchangeTest, BatchThatAnotherServerSentInOurNameIsNotTakenForOurs) {  // S9
   start();
   consume({use(1, "a"), counted(2, "a", 3)});
   turn();
@@ -543,7 +543,7 @@ TEST_F(ExchangeTest, FolderLinkHasTwoRowsThatCombine) {
   EXPECT_EQ(word.max_copies, 4);
 }
 
-TEST_F(ExchangeTest, RefusedItemIsReportedAndTheRestIsPushed) {
+TEST_F(ExchangeTest, RefusedItemIsReportedAndTheRestIsPushed) {  // S7
   start();
   turn();
   merchant().execute(
