@@ -51,7 +51,7 @@ class HandOver(CountingTestCase):
         self.assertTrue(client.is_closed_by_server())
         self.assertEqual(old.wait(PATIENCE), 0)
         self.assertEqual(self.fetch(url), "downloads-exhausted")
-        self.assertIn("has finished its transfers", self.server.stderr())
+        eventually(lambda: "has finished its transfers" in self.server.stderr())
         self.server.restart()
         self.server.expect_link(link, used=1, copies=1, traffic_bytes=SIZE)
 
