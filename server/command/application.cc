@@ -256,6 +256,10 @@ Result<std::unique_ptr<Application>, std::string> Application::start(
       net::Services{app->policies_, clock, *app->root_, *app->types_, *app->ledger_,
                     app->sync_.get(), *app->access_log_, app->blocking_pool_});
   app->workers_ = std::make_unique<net::Workers>(*app->services_, threads);
+  if (predecessor) {
+    app->workers_->cut_elsewhere_too(
+        [before = predecessor.get()](const ledger::LinkKey& link) { before->cut(link); });
+  }
   if (const auto& certificates = configuration.certificates) {
     app->tickets_ = std::make_shared<net::TlsTicketKeys>(clock);
     auto contexts = app->make_contexts(*certificates);
@@ -322,7 +326,8 @@ Result<pid_t, std::string> Application::hand_over(const std::function<bool()>& m
   if (!ledger_->hand_over([next = successor_.get()](auto records) { next->tell(records); })) {
     say(Severity::error, "not all of the ledger could be written: " + ledger_->failure());
   }
-  if (!successor_->give(sockets, ledger_->directory(), ledger_->has_begun_run())) {
+  if (!successor_->give(sockets, ledger_->directory(), ledger_->has_begun_run(),
+                        [this](const ledger::LinkKey& link) { workers_->cut_link(link); })) {
     say(Severity::error, "the new process has ended before it could serve");
   }
   ledger_->let_go();
@@ -342,11 +347,12 @@ void Application::drain(const std::atomic<bool>& at_once) {
     // Nobody waits for the journal any more; what it has yet to write belongs to the shop too.
     static_cast<void>(ledger_->flush());
   }
-  predecessor_.reset();
   // Both answer whoever still asks, the admin interface among them.
   if (sync_) sync_->stop();
   if (reloader_) reloader_->stop();
   if (admin_) admin_->stop();
+  predecessor_.reset();
+  if (successor_) successor_->hear_no_more();
   workers_.reset();  // its frames may still tell the ledger something, what is posted the admin
   admin_.reset();
   ledger_.reset();

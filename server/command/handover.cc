@@ -71,6 +71,21 @@ std::string handover_terms(const config::Settings& settings) {
   return terms;
 }
 
+std::string encode_link(const ledger::LinkKey& link) {
+  std::string payload(sizeof link.high + sizeof link.low, '\0');
+  std::memcpy(payload.data(), &link.high, sizeof link.high);
+  std::memcpy(payload.data() + sizeof link.high, &link.low, sizeof link.low);
+  return payload;
+}
+
+std::optional<ledger::LinkKey> decode_link(std::string_view payload) {
+  ledger::LinkKey link;
+  if (payload.size() != sizeof link.high + sizeof link.low) return std::nullopt;
+  std::memcpy(&link.high, payload.data(), sizeof link.high);
+  std::memcpy(&link.low, payload.data() + sizeof link.high, sizeof link.low);
+  return link;
+}
+
 std::string encode_frame(FrameType type, std::string_view payload) {
   const Head head{static_cast<std::uint32_t>(type), static_cast<std::uint32_t>(payload.size())};
   std::string frame(sizeof head, '\0');
@@ -105,7 +120,7 @@ std::optional<Frame> receive_frame(int channel) {
   Head head{};
   if (!receive_all(channel, reinterpret_cast<char*>(&head), sizeof head, &frame.descriptor) ||
       head.length > kPayloadBytesMax || head.type < static_cast<std::uint32_t>(FrameType::ready) ||
-      head.type > static_cast<std::uint32_t>(FrameType::records)) {
+      head.type > static_cast<std::uint32_t>(FrameType::cut)) {
     return std::nullopt;
   }
   frame.type = static_cast<FrameType>(head.type);

@@ -58,6 +58,12 @@ void Predecessor::follow(ledger::Ledger& ledger) {
   thread_ = std::thread([this, &ledger] { run(ledger); });
 }
 
+void Predecessor::cut(const ledger::LinkKey& link) {
+  if (ended_) return;
+  const std::lock_guard lock(sending_);
+  static_cast<void>(send_frame(channel_.get(), FrameType::cut, encode_link(link)));
+}
+
 void Predecessor::run(ledger::Ledger& ledger) {
   for (;;) {
     const auto frame = receive_frame(channel_.get());

@@ -4,6 +4,7 @@
 #pragma once
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -35,6 +36,8 @@ class Predecessor {
   // On a thread of its own: what the other process tells goes to `ledger`, and when it has ended,
   // its transfers that it has not settled are in doubt. `ledger` is borrowed for life.
   void follow(ledger::Ledger& ledger);
+  // Has it end the link's transfers. Any thread.
+  void cut(const ledger::LinkKey& link);
   // Any thread.
   [[nodiscard]] bool has_ended() const { return ended_; }
 
@@ -43,6 +46,7 @@ class Predecessor {
   void run(ledger::Ledger& ledger);
 
   const Descriptor channel_;
+  std::mutex sending_;
   std::atomic<bool> ended_{false};
   std::atomic<bool> stopping_{false};
   std::thread thread_;

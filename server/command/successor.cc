@@ -139,6 +139,7 @@ Successor::Successor(pid_t process_id, Descriptor channel)
     : process_id_(process_id), channel_(std::move(channel)) {}
 
 Successor::~Successor() {
+  hear_no_more();
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
@@ -147,8 +148,8 @@ Successor::~Successor() {
   if (thread_.joinable()) thread_.join();
 }
 
-bool Successor::give(const std::vector<net::BoundSocket>& sockets, int directory,
-                     bool run_goes_on) {
+bool Successor::give(const std::vector<net::BoundSocket>& sockets, int directory, bool run_goes_on,
+                     std::function<void(const ledger::LinkKey&)> cut) {
   for (const net::BoundSocket& socket : sockets) {
     if (!send_frame(channel_.get(), FrameType::socket, socket.is_tls ? "s" : "", socket.fd.get())) {
       return false;
@@ -161,7 +162,21 @@ bool Successor::give(const std::vector<net::BoundSocket>& sockets, int directory
   static_cast<void>(
       ::setsockopt(channel_.get(), SOL_SOCKET, SO_SNDTIMEO, &at_most, sizeof at_most));
   thread_ = std::thread([this] { run(); });
+  cut_ = std::move(cut);
+  hearing_ = std::thread([this] { hear(); });
   return true;
+}
+
+void Successor::hear() {
+  while (const auto frame = receive_frame(channel_.get())) {
+    const auto link = decode_link(frame->payload);
+    if (frame->type == FrameType::cut && link) cut_(*link);
+  }
+}
+
+void Successor::hear_no_more() {
+  ::shutdown(channel_.get(), SHUT_RD);
+  if (hearing_.joinable()) hearing_.join();
 }
 
 void Successor::tell(std::string_view records) {

@@ -6,7 +6,6 @@
 #pragma once
 #include <sys/types.h>
 
-#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -14,8 +13,10 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "core/base/result.h"
+#include "core/ledger/record.h"
 #include "server/net/descriptor.h"
 #include "server/net/listeners.h"
 
@@ -37,15 +38,18 @@ class Successor {
 
   [[nodiscard]] pid_t process_id() const { return process_id_; }
   // It owns them all from now on. `directory`: the ledger's, whose lock it thereby holds.
-  // `run_goes_on`: see Ledger::Options::continues. False: it has ended.
+  // `run_goes_on`: see Ledger::Options::continues. `cut` is called, on a thread of our own, for a
+  // link whose transfers are to end, until hear_no_more(). False: it has ended.
   [[nodiscard]] bool give(const std::vector<net::BoundSocket>& sockets, int directory,
-                          bool run_goes_on);
+                          bool run_goes_on, std::function<void(const ledger::LinkKey&)> cut);
+  void hear_no_more();
   // Any thread; does not wait. For Journal::Successor.
   void tell(std::string_view records);
 
  private:
   Successor(pid_t process_id, Descriptor channel);
   void run();
+  void hear();
 
   const pid_t process_id_;
   const Descriptor channel_;
@@ -54,6 +58,8 @@ class Successor {
   std::string waiting_;  // frames
   bool ending_ = false;
   std::thread thread_;
+  std::function<void(const ledger::LinkKey&)> cut_;
+  std::thread hearing_;
 };
 
 }  // namespace tallygate::command

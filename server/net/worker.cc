@@ -373,6 +373,7 @@ void Workers::cut_link(const ledger::LinkKey& link) {
   for (const auto& worker : workers_) {
     worker->post([worker = worker.get(), link] { worker->cut_link(link); });
   }
+  if (cut_elsewhere_) cut_elsewhere_(link);
 }
 
 void Workers::see_transfers(std::string link, std::size_t most,

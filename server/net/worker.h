@@ -258,6 +258,10 @@ class Workers {
   // The same for a thread that may wait; gives up after a second.
   void settle_link_and_wait(const ledger::LinkKey& link);
   void cut_link(const ledger::LinkKey& link);
+  // Transfers are cut in another process as well. Before anybody cuts.
+  void cut_elsewhere_too(std::function<void(const ledger::LinkKey&)> cut) {
+    cut_elsewhere_ = std::move(cut);
+  }
   // The transfers of `link`, or of all links if it is empty; the longest-running first, at most
   // `most`. `callback` runs on a worker's thread; it is not called if a worker has ended.
   void see_transfers(std::string link, std::size_t most,
@@ -305,6 +309,7 @@ class Workers {
   std::vector<std::unique_ptr<Worker>> workers_;
   const std::int64_t started_at_ = system_clock().unix_now();
   std::atomic<bool> draining_{false};
+  std::function<void(const ledger::LinkKey&)> cut_elsewhere_;
 };
 
 }  // namespace net

@@ -172,6 +172,14 @@ class HandOver(CountingTestCase):
         eventually(lambda: not os.path.exists(f"/proc/{process}") or
                    os.waitpid(process, os.WNOHANG)[0] == process)
 
+    def test_a_link_that_is_revoked_is_cut_in_the_old_process(self):
+        link, url, client, begun = self.begin_download()
+        old = hand_over(self.server)
+        self.server.links("revoke", link)
+        self.assertLess(len(begun) + len(read_until_cut(client, SIZE - MIB)), SIZE)
+        self.assertEqual(old.wait(PATIENCE), 0)
+        self.server.expect_link(link, used=0, state="revoked")
+
     def test_a_third_process_is_refused_all_the_while(self):
         link, url, client, begun = self.begin_download()
         self.server.configure({"admin": {"socket": str(self.server.folder / "other.sock")}})
