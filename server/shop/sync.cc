@@ -159,14 +159,14 @@ bool Sync::wait_until(TimePoint turn_at, int wake_descriptor) {
     const auto at_most = static_cast<int>(std::min<std::chrono::milliseconds>(left, 1min).count());
     if (::poll(descriptors, 2, at_most) <= 0) continue;
     std::uint64_t times = 0;
-    static_cast<void>(::read(wake_.get(), &times, sizeof times));
+    [[maybe_unused]] const auto n = ::read(wake_.get(), &times, sizeof times);
     if (descriptors[1].revents != 0) return true;
   }
 }
 
 void Sync::wake() noexcept {
   const std::uint64_t once = 1;
-  static_cast<void>(::write(wake_.get(), &once, sizeof once));
+  [[maybe_unused]] const auto n = ::write(wake_.get(), &once, sizeof once);
 }
 
 // Moves events into the outbox. False: its disk does not take them now; they stay here, and the
