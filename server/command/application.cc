@@ -304,7 +304,8 @@ Pulse Application::pulse() const {
   return pulse;
 }
 
-Result<pid_t, std::string> Application::hand_over(const std::function<bool()>& may_wait) {
+Result<pid_t, std::string> Application::hand_over(const std::function<bool()>& may_wait,
+                                                  const std::function<void(pid_t)>& on_passing) {
   // Connections that have something to ask, or have only just come, are answered here.
   constexpr std::chrono::milliseconds kFirstAnswers{300};
   if (predecessor_ && !predecessor_->has_ended()) {
@@ -326,6 +327,7 @@ Result<pid_t, std::string> Application::hand_over(const std::function<bool()>& m
   if (!ledger_->hand_over([next = successor_.get()](auto records) { next->tell(records); })) {
     say(Severity::error, "not all of the ledger could be written: " + ledger_->failure());
   }
+  on_passing(successor_->process_id());
   if (!successor_->give(sockets, ledger_->directory(), ledger_->has_begun_run(),
                         [this](const ledger::LinkKey& link) { workers_->cut_link(link); })) {
     say(Severity::error, "the new process has ended before it could serve");

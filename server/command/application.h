@@ -66,7 +66,9 @@ class Application {
   // Starts a process that takes over and gives it all but the transfers in flight: those end here,
   // which is left to drain(). Who connects meanwhile waits for the new process to read the ledger.
   // The error is for the operator; this process serves on then. `may_wait`: Successor::start.
-  [[nodiscard]] Result<pid_t, std::string> hand_over(const std::function<bool()>& may_wait);
+  // `on_passing` is told the new process's id before that one can serve.
+  [[nodiscard]] Result<pid_t, std::string> hand_over(const std::function<bool()>& may_wait,
+                                                     const std::function<void(pid_t)>& on_passing);
   // Finishes running transfers within drain_timeout, settles, syncs, tells the shop. `at_once` cuts
   // the waiting short. Idempotent.
   void drain(const std::atomic<bool>& at_once);

@@ -76,6 +76,7 @@ void Predecessor::run(ledger::Ledger& ledger) {
   }
   if (stopping_) return;
   const std::size_t lost = ledger.lose_inherited();
+  ended_ = true;
   if (lost == 0) {
     say(Severity::info, "the process before this one has finished its transfers");
   } else {
@@ -84,7 +85,6 @@ void Predecessor::run(ledger::Ledger& ledger) {
                     "are in doubt",
                     lost));
   }
-  ended_ = true;
 }
 
 }  // namespace tallygate::command

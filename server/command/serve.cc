@@ -53,14 +53,15 @@ bool hand_over(Application& app, ServiceManager& service_manager, Signals& signa
   constexpr std::chrono::seconds kAtMost{60};
   say(Severity::info, "handing over: starting a new process");
   const auto deadline = std::chrono::steady_clock::now() + kAtMost;
-  const auto process_id = app.hand_over([&signals, deadline] {
-    return !signals.stopped() && std::chrono::steady_clock::now() < deadline;
-  });
+  const auto process_id = app.hand_over(
+      [&signals, deadline] {
+        return !signals.stopped() && std::chrono::steady_clock::now() < deadline;
+      },
+      [&service_manager](pid_t process) { service_manager.handed_over(process); });
   if (!process_id) {
     say(Severity::error, "not handed over, serving on: " + process_id.error());
     return false;
   }
-  service_manager.handed_over(*process_id);
   say(Severity::info,
       fmt::format("handed over to process {}; finishing what is in flight", *process_id));
   app.drain(signals.at_once());

@@ -11,6 +11,10 @@
 namespace tallygate::command {
 namespace {
 
+// As TimeoutStartSec= of the unit: a large ledger takes minutes to read, and nothing moves
+// meanwhile.
+constexpr std::chrono::minutes kUntilReady{15};
+
 // What cannot be told is no reason to stop serving.
 void tell(const std::string& message) {
   static_cast<void>(::sd_notify(0, message.c_str()));
@@ -41,8 +45,9 @@ ServiceManager::~ServiceManager() {
 }
 
 void ServiceManager::ready(std::string_view status, std::function<Pulse()> pulse) {
-  tell(fmt::format("READY=1\nSTATUS={}", status));
-  if (interval_.count() == 0) return;
+  if (interval_.count() == 0) return tell(fmt::format("READY=1\nSTATUS={}", status));
+  // Whoever has handed over to us has asked for more patience.
+  tell(fmt::format("READY=1\nSTATUS={}\nWATCHDOG_USEC={}", status, interval_.count()));
   pulse_ = std::move(pulse);
   thread_ = std::thread([this] { watch(); });
 }
@@ -57,7 +62,9 @@ void ServiceManager::reloaded() const {
 
 void ServiceManager::handed_over(std::int64_t process_id) {
   end_watching();
-  tell(fmt::format("MAINPID={}", process_id));
+  if (interval_.count() == 0) return tell(fmt::format("MAINPID={}", process_id));
+  tell(fmt::format("MAINPID={}\nWATCHDOG_USEC={}", process_id,
+                   std::chrono::microseconds(kUntilReady).count()));
 }
 
 void ServiceManager::stopping(std::string_view status, std::chrono::milliseconds at_most) {

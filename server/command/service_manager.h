@@ -33,7 +33,8 @@ class ServiceManager {
   // Both of any thread. It is ready again behind the second.
   void reloading() const;
   void reloaded() const;
-  // Another process is the service from now on, and tells systemd what there is to be told.
+  // Another process is the service from now on, and tells systemd what there is to be told; the
+  // watchdog waits for it as long as for a start.
   void handed_over(std::int64_t process_id);
   // The end may take so long, whatever TimeoutStopSec= says. systemd watches no longer then.
   void stopping(std::string_view status, std::chrono::milliseconds at_most);

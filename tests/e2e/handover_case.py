@@ -71,6 +71,14 @@ def ask_to_hand_over(server):
     return process and int(process)
 
 
+def hand_over_and_end(server):
+    """The same, and both have heard that the old process, which had nothing in flight, has ended."""
+    begin = len(server.stderr())
+    if (code := hand_over(server).wait()) != 0:
+        raise AssertionError(f"the old process ended with {code}:\n{server.stderr()[begin:]}")
+    eventually(lambda: "has finished its transfers" in server.stderr()[begin:])
+
+
 def hand_over(server):
     """Has it taken over by a new process, which is server.process then; returns the old one."""
     begin = len(server.stderr())
