@@ -75,7 +75,7 @@ TEST_F(ToldTest, NothingMoreWhileAWorkerStandsStill) {  // P8
     });
     for (int seen = looks; seen < 10; seen = looks) looks.wait(seen);
   }
-  EXPECT_EQ(next(), "READY=1\nSTATUS=serving");
+  EXPECT_EQ(next(), "READY=1\nSTATUS=serving\nWATCHDOG_USEC=20000");
   EXPECT_EQ(next(), "");
 }
 
@@ -83,7 +83,7 @@ TEST_F(ToldTest, AgainAndAgainThatItMoves) {
   std::atomic<std::uint64_t> looks{0};
   ServiceManager manager;
   manager.ready("serving", [&looks] { return Pulse{{++looks}, 0ns}; });
-  EXPECT_EQ(next(0), "READY=1\nSTATUS=serving");
+  EXPECT_EQ(next(0), "READY=1\nSTATUS=serving\nWATCHDOG_USEC=20000");
   for (int i = 0; i < 5; ++i) EXPECT_EQ(next(0), "WATCHDOG=1");
 }
 
