@@ -230,9 +230,10 @@ class Soak:
     def sample(self):
         pid = self.server.process.pid
         with open(f"/proc/{pid}/status") as status:
-            resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
-        self.samples.append((self.seconds - (self.ends_at - time.monotonic()), resident,
-                             len(os.listdir(f"/proc/{pid}/fd"))))
+            resident = [int(line.split()[1]) for line in status if line.startswith("VmRSS")]
+        if resident:  # else it has just handed over, and ended
+            self.samples.append((self.seconds - (self.ends_at - time.monotonic()), resident[0],
+                                 len(os.listdir(f"/proc/{pid}/fd"))))
 
     async def hand_overs(self):
         """In the last tenth of the time: a new process begins with empty memory."""
