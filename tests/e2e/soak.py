@@ -13,6 +13,7 @@ import json
 import os
 import random
 import signal
+import socket
 import ssl
 import sys
 import time
@@ -28,6 +29,7 @@ LARGE, SMALL = 4 * MIB, 16 * KIB
 # A client that breaks off has this much ahead of it at least: its kernel may have acknowledged what
 # it has not read.
 UNREAD = 1 * MIB
+RECEIVE_BUFFER = 64 * KIB
 LIMIT = 1_000_000
 ALLOWED = {  # design: every answer that there may be
     403: {"link-invalid", "link-expired", "downloads-exhausted", "traffic-exhausted"},
@@ -54,6 +56,9 @@ class Soak:
         self.closed = collections.Counter()
         self.bytes = 0
         self.copies = {}  # of the links that count: what their clients have had
+        # And what they may have had besides: the server cut them off near the end of a version that
+        # was then replaced, and their kernels may have acknowledged the rest of it.
+        self.perhaps = collections.Counter()
         self.samples = []  # seconds, resident KiB, descriptors
         self.reloads = 0
         self.tls = ssl.create_default_context(cafile=server.certificate.file)
@@ -69,8 +74,11 @@ class Soak:
         if buffer:
             options["limit"] = buffer
         port = self.server.tls_port if tls else self.server.port
-        reader, writer = await asyncio.wait_for(
-            asyncio.open_connection("127.0.0.1", port, **options), 60)
+        end = socket.socket()
+        end.setblocking(False)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # far below UNREAD
+        await asyncio.wait_for(asyncio.get_running_loop().sock_connect(end, ("127.0.0.1", port)), 60)
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(sock=end, **options), 60)
         try:
             yield reader, writer
         finally:
@@ -135,6 +143,8 @@ class Soak:
                         await asyncio.sleep(int(answer.get("retry-after", 1)))
                         continue
                     if status == 200:
+                        if begun >= LARGE - UNREAD:
+                            self.perhaps[link] += 1
                         begun, etag, version = 0, answer["etag"], b""
                     elif answer["etag"] != etag:
                         self.wrong.append("a part of another version")
@@ -264,11 +274,14 @@ class Soak:
         for link, copies in self.copies.items():
             if not copies:
                 continue
+            counted = server.expect_link(link)["copies"]
+            if not copies <= counted <= copies + self.perhaps[link]:
+                failures.append(f"{link}: its client has had {copies} copies, and {counted} count")
+                continue
             try:
-                server.expect_link(link, copies=copies)
-                server.database.expect_link(link, used=copies)
+                server.database.expect_link(link, used=counted)
             except AssertionError as failure:
-                failures.append(f"{link}: its client has had {copies} copies: {failure}")
+                failures.append(f"{link}: {counted} copies count, and the shop: {failure}")
         quarter = len(self.flat) // 4
         for name, column, slack in (("resident KiB", 1, 4096), ("descriptors", 2, 100)):
             warm = max(sample[column] for sample in self.flat[quarter:2 * quarter])
