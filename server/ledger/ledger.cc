@@ -300,11 +300,9 @@ PendingLease Ledger::lease(FlightRef flight, std::uint64_t upto, WaitingRoom& ro
   auto links = links_.lock(flight.link);
   Entries& entries = scratch();
   Account& account = links.awake(flight.link);
-  if (handing_over_ || account.leased_upto(flight.flight) >= upto) {
-    // What a hand-over has leased, it has also made durable, or is about to.
-    if (account.leased_upto(flight.flight) < upto) {
-      return PendingLease(PendingLease::Outcome::refused);
-    }
+  // What a hand-over has leased, it has also made durable, or is about to. Before it comes by, this
+  // goes its usual way; behind it, nothing more becomes durable here.
+  if (handing_over_ && account.leased_upto(flight.flight) >= upto) {
     return PendingLease(*journal_, room, journal_->last());
   }
   const LeaseAnswer answer = account.lease(flight.flight, upto, entries);

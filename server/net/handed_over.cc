@@ -19,7 +19,6 @@ Result<HandedOver, std::string> take_handed_over() {
                        std::generic_category().message(-count));
   }
   HandedOver handed_over;
-  handed_over.from_systemd = count > 0;
   std::string wrong;
   for (int i = 0; i < count; ++i) {
     const int number = SD_LISTEN_FDS_START + i;

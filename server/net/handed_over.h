@@ -14,7 +14,6 @@ namespace tallygate::net {
 struct HandedOver {
   std::vector<Descriptor> http;
   std::vector<Descriptor> https;
-  bool from_systemd = false;
 };
 
 // Both empty where nothing was handed over. Before any thread is started, and once: it takes
